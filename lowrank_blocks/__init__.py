@@ -1,0 +1,40 @@
+"""The best that N stored numbers can do for a weight update.
+
+Optimal Frobenius approximations of a matrix by global, diagonal-local and localized low rank at
+equal parameter counts. Three independent choices: where (a structure), how much (a budget), how it
+is spent (an allocation).
+"""
+
+__version__ = "0.1.0"
+
+from lowrank_blocks import synthetic
+from lowrank_blocks.approximation import Approximation
+from lowrank_blocks.budgets import fraction_budget, rank_budget
+from lowrank_blocks.examples import load_example
+from lowrank_blocks.partition import Block
+from lowrank_blocks.ranks import adaptive, uniform
+from lowrank_blocks.reports import Comparison, Report, Row, compare
+from lowrank_blocks.solve import Decomposition, approximate, decompose
+from lowrank_blocks.structures import DiagonalLocal, Global, Localized, Structure
+
+__all__ = [
+    "Approximation",
+    "Block",
+    "Comparison",
+    "Decomposition",
+    "DiagonalLocal",
+    "Global",
+    "Localized",
+    "Report",
+    "Row",
+    "Structure",
+    "adaptive",
+    "approximate",
+    "compare",
+    "decompose",
+    "fraction_budget",
+    "load_example",
+    "rank_budget",
+    "synthetic",
+    "uniform",
+]

@@ -1,0 +1,97 @@
+"""The door: where arrays and counts from outside are judged, once."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Matrix = NDArray[Any]
+Shape = tuple[int, int]
+
+_FLOATS = {"float16", "bfloat16", "float32", "float64"}
+
+
+def as_matrix(value: ArrayLike, name: str = "dW") -> Matrix:
+    """Return `value` as a finite, real, nonempty 2-D float array, or say why it is none.
+
+    Float16, bfloat16, float32 and float64 arrays come back as they are, without a copy;
+    integers and booleans become float64.
+    """
+    matrix = _as_numeric(value, name)
+    if matrix.ndim != 2 or matrix.size == 0:
+        raise ValueError(f"{name} must be a nonempty 2-D matrix, got shape {matrix.shape}.")
+    finite = np.isfinite(matrix)
+    if not finite.all():
+        i, j = (int(k) for k in np.unravel_index(np.argmin(finite), matrix.shape))
+        raise ValueError(f"{name} must be finite, got {name}[{i}, {j}] = {matrix[i, j]}.")
+    return matrix
+
+
+def as_vector_or_matrix(value: ArrayLike, length: int, name: str = "x") -> Matrix:
+    """Return `value` as a float array with `length` rows and one or two dimensions."""
+    array = _as_numeric(value, name)
+    if array.ndim not in (1, 2) or array.shape[0] != length:
+        raise ValueError(f"{name} must have shape ({length},) or ({length}, k), got shape {array.shape}.")
+    return array
+
+
+def as_count(value: object, name: str) -> int:
+    """Return `value` as a non-negative Python int, or say why it is none."""
+    if isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be a non-negative integer, got the bool {value}.")
+    try:
+        count = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"{name} must be a non-negative integer, got {value!r}.") from None
+    if count < 0:
+        raise ValueError(f"{name} must be a non-negative integer, got {count}.")
+    return count
+
+
+def as_counts(values: object, name: str) -> NDArray[np.int64]:
+    """Return a sequence of non-negative integers as an int64 array, naming the first bad entry."""
+    if isinstance(values, (str, bytes)) or not isinstance(values, (Sequence, np.ndarray)):
+        raise TypeError(f"{name} must be a sequence of non-negative integers, got {values!r}.")
+    return np.array([as_count(v, f"{name}[{i}]") for i, v in enumerate(values)], dtype=np.int64)
+
+
+def as_shape(value: object, name: str = "shape") -> Shape:
+    """Return `value` as a pair of positive ints."""
+    if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)) or len(value) != 2:
+        raise TypeError(f"{name} must be a pair of positive integers such as dW.shape, got {value!r}.")
+    rows, cols = (as_count(v, f"{name}[{i}]") for i, v in enumerate(value))
+    if rows == 0 or cols == 0:
+        raise ValueError(f"{name} must be a pair of positive integers, got {(rows, cols)}.")
+    return rows, cols
+
+
+def as_real(value: object, name: str, rule: str = "a finite number that is not negative") -> float:
+    """Return `value` as a finite float that is at least 0."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name} must be {rule}, got {value!r}.")
+    number = float(value)
+    if not 0 <= number < np.inf:
+        raise ValueError(f"{name} must be {rule}, got {number}.")
+    return number
+
+
+def _as_numeric(value: ArrayLike, name: str) -> Matrix:
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} must not be masked, got a masked array; call .filled(...) on it first.")
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise ValueError(
+            f"{name} must be a rectangular array of numbers, got rows of different lengths."
+        ) from None
+    if array.dtype.kind in "biu":
+        return array.astype(np.float64)
+    if array.dtype.name not in _FLOATS:
+        raise TypeError(
+            f"{name} must be real numbers of at most 64 bits, got dtype {array.dtype} (shape {array.shape})."
+        )
+    return array

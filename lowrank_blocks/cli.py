@@ -1,0 +1,152 @@
+"""The command ``lowrank-blocks``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from lowrank_blocks import __version__
+from lowrank_blocks._validation import Matrix
+from lowrank_blocks.budgets import rank_budget
+from lowrank_blocks.examples import load_example
+from lowrank_blocks.files import read_matrices, write_texts
+from lowrank_blocks.reports import Comparison, Report, compare
+from lowrank_blocks.structures import DiagonalLocal, Global, Localized
+
+_WRITERS: dict[str, Callable[[Report], str]] = {
+    "text": Report.to_text,
+    "markdown": Report.to_markdown,
+    "csv": Report.to_csv,
+    "json": Report.to_json,
+}
+
+_EXAMPLES = """\
+examples:
+  lowrank-blocks compare                              the embedded genuine update, rank 8, 4 blocks an axis
+  lowrank-blocks compare --rank 16 --blocks 8 dW.npy  a matrix of your own
+  lowrank-blocks compare layers.npz --out report      all matrices of an archive, with report files
+  lowrank-blocks compare dW.npy --budget 5000 --format csv
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors take one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code: 0 fine, 2 bad usage or input.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments; those of the process by default.
+    """
+    args = _parser().parse_args(argv)
+    try:
+        _compare(args)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, TypeError, ValueError) as error:
+        print(f"lowrank-blocks: {_one_line(error)}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="lowrank-blocks",
+        description="The best that N stored numbers can do for a weight update.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"lowrank-blocks {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    sub = commands.add_parser(
+        "compare",
+        help="compare global, diagonal-local and localized approximation at one budget",
+        description="Compare the optimal global, diagonal-local and fully localized low-rank\n"
+        "approximations of one or more matrices at equal parameter counts.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    sub.add_argument(
+        "files",
+        nargs="*",
+        type=Path,
+        metavar="FILE",
+        help=".npy or .npz; the embedded genuine update if none",
+    )
+    sub.add_argument(
+        "--rank",
+        type=_count,
+        default=8,
+        metavar="R",
+        help="budget as a global rank: R·(m+n) numbers for each m×n matrix (default 8)",
+    )
+    sub.add_argument(
+        "--budget", type=_count, metavar="N", help="budget as a count of numbers, instead of --rank"
+    )
+    sub.add_argument("--blocks", type=_count, default=4, metavar="K", help="parts of each axis (default 4)")
+    sub.add_argument(
+        "--out", type=Path, metavar="DIR", help="write report.md, report.csv and report.json there"
+    )
+    sub.add_argument(
+        "--format", choices=sorted(_WRITERS), default="text", help="what is printed (default text)"
+    )
+    return parser
+
+
+def _compare(args: argparse.Namespace) -> None:
+    matrices = _read(args.files) if args.files else load_example()
+    report = Report({name: _compare_one(dW, name, args) for name, dW in matrices.items()})
+    if args.out is not None:
+        _write(args.out, report)
+    sys.stdout.write(_WRITERS[args.format](report))
+
+
+def _compare_one(dW: Matrix, name: str, args: argparse.Namespace) -> Comparison:
+    try:
+        budget = rank_budget(dW.shape, args.rank) if args.budget is None else args.budget
+        return compare(dW, [Global(), DiagonalLocal(args.blocks), Localized(args.blocks)], budget)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+def _read(paths: Sequence[Path]) -> dict[str, Matrix]:
+    matrices: dict[str, Matrix] = {}
+    for path in dict.fromkeys(paths):
+        found, passed_over = read_matrices(path)
+        matrices |= found
+        for name in passed_over:
+            print(f"lowrank-blocks: passed over {name}, which is not 2-D", file=sys.stderr)
+    return matrices
+
+
+def _write(folder: Path, report: Report) -> None:
+    texts = {
+        "report.md": report.to_markdown(),
+        "report.csv": report.to_csv(),
+        "report.json": report.to_json(),
+    }
+    try:
+        write_texts(folder, texts)
+    except OSError as error:
+        raise ValueError(f"--out must be a folder that can be written, got {folder}: {error}") from None
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"must be a non-negative integer, got {text!r}")
+    return int(text)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())

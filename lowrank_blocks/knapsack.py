@@ -1,0 +1,193 @@
+"""The exact choice of how many values to keep from each cost class within a budget.
+
+Every class holds energies in descending order, all of one cost, so that an answer is one count a
+class. Let ``rate`` be the energy per unit of cost at which buying in order of energy/cost stops
+(the break point). Departing from the break point by taking a poorer value or leaving a richer one
+has a *penalty* against the Lagrangian bound, and so has budget left unspent::
+
+    discarded energy = bound + sum of penalties + rate * unspent
+
+All three terms are non-negative, hence a search through the counts whose penalties stay below the
+loss of the best answer known is exhaustive. It starts with a small limit and widens it until the
+limit covers the best loss found, which proves the answer optimal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Energies = NDArray[np.float64]
+Counts = NDArray[np.int64]
+
+_SLAB = 1 << 21  # states made at a time
+_MANY_STATES = 1 << 23  # beyond this, more than three classes are left to the greedy answer
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How many values to keep from each class, and what is known of it.
+
+    Attributes
+    ----------
+    counts : (D,) array of int
+        Values kept from each class.
+    proved : bool
+        Whether no other counts within the budget discard less.
+    bound : float
+        A lower bound on the energy that any counts within the budget discard.
+    """
+
+    counts: Counts
+    proved: bool
+    bound: float
+
+
+@dataclass(frozen=True)
+class _Class:
+    """One cost class seen from the break point: counts near it and their penalties."""
+
+    cost: int
+    tails: Energies
+    penalties: Energies
+    near: slice
+
+
+@dataclass(frozen=True)
+class _States:
+    """Partial answers: counts of the classes seen so far, with their weight, tail and penalty."""
+
+    counts: Counts
+    weight: Counts
+    tail: Energies
+    penalty: Energies
+
+    def __getitem__(self, index: NDArray[np.bool_] | Counts | slice) -> _States:
+        return _States(self.counts[index], self.weight[index], self.tail[index], self.penalty[index])
+
+    def __len__(self) -> int:
+        return len(self.weight)
+
+
+def best_counts(classes: Sequence[Energies], costs: Sequence[int], budget: int) -> Choice:
+    """Choose counts that discard the least energy within a budget.
+
+    Exact for up to three classes, whatever the budget; for more, exact unless the search would
+    pass through too many states, when the best answer found stands, unproved.
+
+    Parameters
+    ----------
+    classes : sequence of (n_d,) arrays
+        Positive energies of each class, descending.
+    costs : sequence of int
+        Cost of one value in each class, positive.
+    budget : int
+        Most that may be spent.
+    """
+    counts, rate = _break_point(classes, costs, budget)
+    unspent = budget - int(counts @ np.asarray(costs))
+    seen = [_view(e, c, int(k), rate, max(costs)) for e, c, k in zip(classes, costs, counts, strict=True)]
+    best = sum(float(c.tails[k]) for c, k in zip(seen, counts, strict=True))
+    loss = rate * unspent
+    bound = max(0.0, best - loss)
+    limit = loss / 64
+    while loss > 0:
+        limit = min(limit, loss)
+        found = _search(seen, budget, rate, limit)
+        if found is None:
+            return Choice(counts, proved=False, bound=bound)
+        if found[1] < best:
+            counts, best, loss = found
+        if limit >= loss:
+            break
+        limit *= 8
+    return Choice(counts, proved=True, bound=bound)
+
+
+def _break_point(classes: Sequence[Energies], costs: Sequence[int], budget: int) -> tuple[Counts, float]:
+    """Buy in order of energy/cost until a value does not fit; return the counts and its energy/cost."""
+    density = np.concatenate([e / c for e, c in zip(classes, costs, strict=True)])
+    owner = np.repeat(np.arange(len(classes)), [len(e) for e in classes])
+    order = np.argsort(-density, kind="stable")
+    spent = np.cumsum(np.asarray(costs)[owner[order]])
+    bought = int(np.searchsorted(spent, budget, side="right"))
+    rate = float(density[order[bought]]) if bought < len(order) else 0.0
+    return np.bincount(owner[order[:bought]], minlength=len(classes)), rate
+
+
+def _view(energies: Energies, cost: int, count: int, rate: float, largest_cost: int) -> _Class:
+    tails = np.zeros(len(energies) + 1)
+    tails[:-1] = np.cumsum(energies[::-1])[::-1]
+    surplus = np.abs(energies - rate * cost)
+    penalties = np.zeros(len(energies) + 1)
+    penalties[count + 1 :] = np.cumsum(surplus[count:])
+    penalties[:count] = np.cumsum(surplus[:count][::-1])[::-1]
+    # Some optimum differs from the break point by fewer than 4 * largest_cost values: among more,
+    # two partial sums of their costs agree and the exchange between them can be undone at no loss.
+    reach = 4 * largest_cost
+    return _Class(cost, tails, penalties, slice(max(0, count - reach), count + reach + 1))
+
+
+def _search(
+    classes: Sequence[_Class], budget: int, rate: float, limit: float
+) -> tuple[Counts, float, float] | None:
+    """Return the best counts with penalties up to `limit`, their discarded energy and their loss."""
+    order = sorted(range(len(classes)), key=lambda d: len(classes[d].tails))
+    *first, last = (classes[d] for d in order)
+    ceiling = limit * (1 + 1e-9) + 1e-11 * rate * max(c.cost for c in classes)  # rounding of penalties
+    zero = np.zeros(1)
+    states = _States(np.zeros((1, 0), dtype=np.int64), np.zeros(1, dtype=np.int64), zero, zero)
+    for group in first:
+        kept = np.arange(len(group.tails))[group.near]
+        kept = kept[group.penalties[group.near] <= ceiling]
+        if len(first) > 2 and len(states) * len(kept) > _MANY_STATES:
+            return None
+        states = _extend(states, group, kept, budget, ceiling)
+    count = np.minimum((budget - states.weight) // last.cost, len(last.tails) - 1)
+    discarded = states.tail + last.tails[count]
+    k = int(np.argmin(discarded))
+    unspent = budget - int(states.weight[k]) - last.cost * int(count[k])
+    loss = float(states.penalty[k] + last.penalties[count[k]]) + rate * unspent
+    return np.append(states.counts[k], count[k])[np.argsort(order)], float(discarded[k]), loss
+
+
+def _extend(states: _States, group: _Class, kept: Counts, budget: int, ceiling: float) -> _States:
+    """Combine every state with every count of one more class; drop what cannot win."""
+    step = max(1, _SLAB // len(kept))
+    slabs = [
+        _extend_slab(states[i : i + step], group, kept, budget, ceiling) for i in range(0, len(states), step)
+    ]
+    if len(slabs) == 1:
+        return slabs[0]
+    return _undominated(
+        _States(
+            np.concatenate([s.counts for s in slabs]),
+            np.concatenate([s.weight for s in slabs]),
+            np.concatenate([s.tail for s in slabs]),
+            np.concatenate([s.penalty for s in slabs]),
+        )
+    )
+
+
+def _extend_slab(states: _States, group: _Class, kept: Counts, budget: int, ceiling: float) -> _States:
+    weight = states.weight[:, None] + group.cost * kept
+    penalty = states.penalty[:, None] + group.penalties[kept]
+    old, new = np.nonzero((weight <= budget) & (penalty <= ceiling))
+    return _undominated(
+        _States(
+            np.column_stack([states.counts[old], kept[new]]),
+            weight[old, new],
+            states.tail[old] + group.tails[kept[new]],
+            penalty[old, new],
+        )
+    )
+
+
+def _undominated(states: _States) -> _States:
+    """Keep the states that discard less than every state of no more weight."""
+    states = states[np.lexsort((states.tail, states.weight))]
+    lowest = np.minimum.accumulate(states.tail)
+    return states[np.append(True, states.tail[1:] < lowest[:-1])]

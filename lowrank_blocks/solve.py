@@ -1,0 +1,251 @@
+"""The one solver: split, spectra, ranks, truncate, join."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from lowrank_blocks._validation import Matrix, Shape, as_count, as_matrix
+from lowrank_blocks.approximation import Approximation
+from lowrank_blocks.budgets import block_cost
+from lowrank_blocks.ranks import Allocation, RankChoice, Ranks, adaptive, check_ranks, choose_ranks
+from lowrank_blocks.spectra import (
+    Factors,
+    Spectrum,
+    common_exponent,
+    leading_factors,
+    scaled,
+    singular_values,
+    tail_energy,
+)
+from lowrank_blocks.structures import Structure, as_structure
+
+
+def approximate(
+    dW: ArrayLike, structure: Structure, budget: int, *, allocate: Allocation = adaptive
+) -> Approximation:
+    """Return the best approximation of a matrix by low-rank blocks within a budget.
+
+    Squared Frobenius errors of disjoint blocks add, and each is least for the truncated SVD of its
+    block, so for the ranks used no factors have a smaller error.
+
+    Parameters
+    ----------
+    dW : (m, n) array_like
+        Real finite matrix. Float64, integers and booleans give float64 factors; float16, bfloat16
+        and float32 are solved in float64 and give float32 factors. It is never written to.
+    structure : Structure
+        Which blocks are approximated: `Global`, `DiagonalLocal`, `Localized`.
+    budget : int
+        Most numbers that the factors may store; see `rank_budget` and `fraction_budget`.
+    allocate : callable, optional
+        How the budget is spent: `adaptive` (default), `uniform` or any function
+        ``(spectra, costs, budget) -> ranks``.
+
+    Returns
+    -------
+    Approximation
+        With ``n_parameters <= budget``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `dW` is not a nonempty finite real matrix, `structure` no structure or one that does not
+        fit its shape, `budget` not a non-negative integer, or the allocation returns ranks that
+        are not one a block, negative, too large for a block or beyond the budget.
+
+    References
+    ----------
+    Eckart & Young, doi 10.1007/BF02288367; Barazandeh et al., arXiv 2506.00236.
+
+    Examples
+    --------
+    >>> import numpy as np, lowrank_blocks as lb
+    >>> dW = np.diag([3.0, 2.0, 1.0, 1.0])
+    >>> best = lb.approximate(dW, lb.Global(), lb.rank_budget(dW.shape, rank=2))
+    >>> round(best.error, 12) == round(2**0.5, 12)
+    True
+    """
+    return decompose_view(as_matrix(dW), as_structure(structure)).within(budget, allocate=allocate)
+
+
+def decompose(dW: ArrayLike, structure: Structure) -> Decomposition:
+    """Compute the spectra of all blocks once, to ask for any budget or ranks later.
+
+    Parameters
+    ----------
+    dW : (m, n) array_like
+        Real finite matrix. The decomposition keeps a copy of its own, for the factors.
+    structure : Structure
+        Which blocks are approximated.
+
+    Returns
+    -------
+    Decomposition
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `approximate`.
+
+    Examples
+    --------
+    >>> import numpy as np, lowrank_blocks as lb
+    >>> parts = lb.decompose(np.diag([3.0, 2.0, 1.0, 1.0]), lb.DiagonalLocal(2))
+    >>> [s.round(9).tolist() for s in parts.spectra]
+    [[3.0, 2.0], [1.0, 1.0]]
+    >>> parts.truncate([2, 0])
+    Approximation(DiagonalLocal(2) of a 4×4 matrix, ranks 0–2, 8 parameters, relative error 0.3651)
+    """
+    matrix = as_matrix(dW).copy()
+    matrix.flags.writeable = False
+    return decompose_view(matrix, as_structure(structure))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Decomposition:
+    """Spectra of the blocks of a matrix; factors are computed when asked for.
+
+    Made by `decompose`.
+
+    Attributes
+    ----------
+    structure : Structure
+        Where the blocks are.
+    shape : (int, int)
+        Shape of the matrix.
+    costs : (n_blocks,) array of int
+        Numbers stored for one unit of rank in every block of shape (p, q): ``p + q``.
+    """
+
+    structure: Structure
+    shape: Shape
+    costs: Ranks
+    _matrix: Matrix = field(repr=False)
+    _exponent: int
+    _spectra: tuple[Spectrum, ...]  # divided by 2**_exponent
+    _uncovered: float  # energy in no block, divided by 4**_exponent
+
+    @cached_property
+    def spectra(self) -> tuple[Spectrum, ...]:
+        """Singular values of every block, one descending read-only array a block."""
+        return tuple(_locked(scaled(s, -self._exponent)) for s in self._spectra)
+
+    @property
+    def norm(self) -> float:
+        """Frobenius norm of the matrix."""
+        return self.error([0] * len(self.costs))
+
+    def error(self, ranks: object) -> float:
+        """Return the least Frobenius error of any approximation with these ranks.
+
+        Parameters
+        ----------
+        ranks : sequence of int
+            One rank a block.
+        """
+        return math.ldexp(self._scaled_error(check_ranks(ranks, self._spectra)), self._exponent)
+
+    def relative_error(self, ranks: object) -> float:
+        """Return `error` divided by the norm of the matrix; 0 for a matrix of zeros."""
+        norm = self._scaled_error(np.zeros_like(self.costs))
+        return self._scaled_error(check_ranks(ranks, self._spectra)) / norm if norm else 0.0
+
+    def choose_ranks(self, budget: int, *, allocate: Allocation = adaptive) -> RankChoice:
+        """Spend a budget over the blocks, without computing factors.
+
+        Parameters
+        ----------
+        budget : int
+            Most numbers that the factors may store.
+        allocate : callable, optional
+            An allocation. Its spectra are divided by one power of two if entries of the matrix are
+            beyond 2**256 or all below 2**-256, else they are `spectra`.
+        """
+        return choose_ranks(allocate, self._spectra, self.costs, as_count(budget, "budget"))
+
+    def within(self, budget: int, *, allocate: Allocation = adaptive) -> Approximation:
+        """Return the best approximation within a budget; see `approximate`."""
+        return self._truncate(self.choose_ranks(budget, allocate=allocate))
+
+    def truncate(self, ranks: object) -> Approximation:
+        """Return the best approximation with given ranks.
+
+        Parameters
+        ----------
+        ranks : sequence of int
+            One rank a block, at most the smaller side of the block.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ranks are not one non-negative integer a block within the block's size.
+        """
+        return self._truncate(RankChoice(check_ranks(ranks, self._spectra), "given ranks"))
+
+    def __repr__(self) -> str:
+        m, n = self.shape
+        return f"Decomposition({self.structure!r} of a {m}×{n} matrix, {len(self.costs)} blocks)"
+
+    def _truncate(self, choice: RankChoice) -> Approximation:
+        return Approximation(
+            structure=self.structure,
+            shape=self.shape,
+            ranks=_locked(choice.ranks.copy()),
+            factors=tuple(
+                self._factors(block, int(r))
+                for block, r in zip(self.structure.split(self._matrix), choice.ranks, strict=True)
+            ),
+            error=self.error(choice.ranks),
+            relative_error=self.relative_error(choice.ranks),
+            guarantee=choice.guarantee,
+        )
+
+    def _factors(self, block: Matrix, rank: int) -> Factors:
+        dtype = np.float64 if self._matrix.dtype == np.float64 else np.float32
+        b, a = leading_factors(block, rank, self._exponent)
+        return _locked(b.astype(dtype, copy=False)), _locked(a.astype(dtype, copy=False))
+
+    @cached_property
+    def _tails(self) -> list[Spectrum]:
+        return [tail_energy(s) for s in self._spectra]
+
+    def _scaled_error(self, ranks: Ranks) -> float:
+        kept_out = [float(tail[r]) for tail, r in zip(self._tails, ranks, strict=True)]
+        return math.sqrt(math.fsum([self._uncovered, *kept_out]))
+
+
+def decompose_view(matrix: Matrix, structure: Structure) -> Decomposition:
+    """Decompose a judged matrix without copying it: for results that do not outlive the call."""
+    shape = matrix.shape[0], matrix.shape[1]
+    exponent = common_exponent(matrix)
+    blocks = structure.split(matrix)
+    decomposition = Decomposition(
+        structure=structure,
+        shape=shape,
+        costs=_locked(np.array([block_cost(s) for s in structure.block_shapes(shape)], dtype=np.int64)),
+        _matrix=matrix,
+        _exponent=exponent,
+        _spectra=tuple(_locked(s) for s in singular_values(blocks, exponent)),
+        _uncovered=float(np.square(scaled(structure.uncovered(matrix), exponent)).sum()),
+    )
+    _require_norm(decomposition)
+    return decomposition
+
+
+def _require_norm(decomposition: Decomposition) -> None:
+    try:
+        _ = decomposition.norm
+    except OverflowError:
+        raise ValueError(
+            "dW must have a Frobenius norm below 1.8e308, the largest float64; divide it by a power of two."
+        ) from None
+
+
+def _locked(array: Matrix) -> Matrix:
+    array.flags.writeable = False
+    return array
