@@ -115,7 +115,7 @@ class Comparison:
         return self.table.to_dataframe()
 
     def __str__(self) -> str:
-        return self.to_text()
+        return self.to_text().rstrip("\n")
 
     def _repr_html_(self) -> str:
         return self.table.to_html()
@@ -209,13 +209,12 @@ class Report:
     >>> structures = [lb.Global(), lb.Localized(2)]
     >>> report = lb.Report({name: lb.compare(dW, structures, 8, allocate=[lb.adaptive])
     ...                     for name, dW in {"ones": np.ones((4, 4)), "eye": np.eye(4)}.items()})
-    >>> print(report.summary.to_text())
+    >>> print(report.summary)
     2 matrices, summary
     label         allocation  n_parameters  relative_error  times_best
     ------------  ----------  ------------  --------------  ----------
     Global()      adaptive              16          0.3873           1
     Localized(2)  adaptive              16          0.7071           1
-    <BLANKLINE>
     """
 
     comparisons: Mapping[str, Comparison]
@@ -272,7 +271,7 @@ class Report:
         return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
     def __str__(self) -> str:
-        return self.to_text()
+        return self.to_text().rstrip("\n")
 
 
 def _row(parts: Decomposition, budget: int, allocate: Allocation) -> Row:

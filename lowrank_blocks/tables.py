@@ -100,6 +100,9 @@ class Table:
         )
         return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
+    def __str__(self) -> str:
+        return self.to_text().rstrip("\n")
+
     def _shown(self) -> list[list[str]]:
         return [[show(cell) for cell in row] for row in self.rows]
 
