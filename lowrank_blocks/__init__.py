@@ -10,11 +10,12 @@ __version__ = "0.1.0"
 from lowrank_blocks import synthetic
 from lowrank_blocks.approximation import Approximation
 from lowrank_blocks.budgets import fraction_budget, rank_budget
+from lowrank_blocks.curves import ErrorCurve
 from lowrank_blocks.examples import load_example
 from lowrank_blocks.partition import Block
 from lowrank_blocks.ranks import adaptive, uniform
 from lowrank_blocks.reports import Comparison, Report, Row, compare
-from lowrank_blocks.solve import Decomposition, approximate, decompose
+from lowrank_blocks.solve import Decomposition, approximate, decompose, error_curve
 from lowrank_blocks.structures import DiagonalLocal, Global, Localized, Structure
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Comparison",
     "Decomposition",
     "DiagonalLocal",
+    "ErrorCurve",
     "Global",
     "Localized",
     "Report",
@@ -32,6 +34,7 @@ __all__ = [
     "approximate",
     "compare",
     "decompose",
+    "error_curve",
     "fraction_budget",
     "load_example",
     "rank_budget",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,7 +14,16 @@ from numpy.typing import ArrayLike
 from lowrank_blocks._validation import Matrix, Shape, as_count, as_matrix
 from lowrank_blocks.approximation import Approximation
 from lowrank_blocks.budgets import block_cost
-from lowrank_blocks.ranks import Allocation, RankChoice, Ranks, adaptive, check_ranks, choose_ranks
+from lowrank_blocks.curves import ErrorCurve, as_budgets, frontier, steps
+from lowrank_blocks.ranks import (
+    Allocation,
+    RankChoice,
+    Ranks,
+    adaptive,
+    allocation_name,
+    check_ranks,
+    choose_ranks,
+)
 from lowrank_blocks.spectra import (
     Factors,
     Spectrum,
@@ -106,6 +117,48 @@ def decompose(dW: ArrayLike, structure: Structure) -> Decomposition:
     return decompose_view(matrix, as_structure(structure))
 
 
+def error_curve(
+    dW: ArrayLike,
+    structure: Structure,
+    budgets: Sequence[int] | None = None,
+    *,
+    allocate: Allocation = adaptive,
+) -> ErrorCurve:
+    """Return the error of a structure against its parameter count, from one pass over the spectra.
+
+    Parameters
+    ----------
+    dW : (m, n) array_like
+        Real finite matrix; never written to.
+    structure : Structure
+        Which blocks are approximated.
+    budgets : sequence of int, optional
+        Increasing budgets to evaluate, each as `approximate` would. By default all steps of the
+        curve: for `adaptive`, singular values bought in order of energy per stored number, which is
+        optimal at every step, and between the steps too if all blocks have one cost (a grid that
+        divides the shape); for `uniform`, every common rank.
+    allocate : callable, optional
+        `adaptive` (default), `uniform`, or with `budgets` any allocation.
+
+    Returns
+    -------
+    ErrorCurve
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `approximate`; if `budgets` is empty, negative, not of ints or does not increase; or
+        if it is left out for an allocation that is neither `adaptive` nor `uniform`.
+
+    Examples
+    --------
+    >>> import numpy as np, lowrank_blocks as lb
+    >>> lb.error_curve(np.eye(4), lb.Localized(2))
+    ErrorCurve(Localized(2), 5 steps, 0 to 16 parameters, relative error 1 to 0)
+    """
+    return decompose_view(as_matrix(dW), as_structure(structure)).error_curve(budgets, allocate=allocate)
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Decomposition:
     """Spectra of the blocks of a matrix; factors are computed when asked for.
@@ -152,8 +205,7 @@ class Decomposition:
 
     def relative_error(self, ranks: object) -> float:
         """Return `error` divided by the norm of the matrix; 0 for a matrix of zeros."""
-        norm = self._scaled_error(np.zeros_like(self.costs))
-        return self._scaled_error(check_ranks(ranks, self._spectra)) / norm if norm else 0.0
+        return float(self._relative(self._scaled_error(check_ranks(ranks, self._spectra))))
 
     def choose_ranks(self, budget: int, *, allocate: Allocation = adaptive) -> RankChoice:
         """Spend a budget over the blocks, without computing factors.
@@ -187,6 +239,22 @@ class Decomposition:
         """
         return self._truncate(RankChoice(check_ranks(ranks, self._spectra), "given ranks"))
 
+    def error_curve(
+        self, budgets: Sequence[int] | None = None, *, allocate: Allocation = adaptive
+    ) -> ErrorCurve:
+        """Return the error against the parameter count; see the function `error_curve`."""
+        if budgets is None:
+            counts, energies = steps(self._spectra, self.costs, allocate)
+            errors = self._relative(np.sqrt(energies + self._uncovered))
+        else:
+            choices = [self.choose_ranks(b, allocate=allocate).ranks for b in as_budgets(budgets)]
+            errors = self._relative(np.array([self._scaled_error(ranks) for ranks in choices]))
+            counts, errors = frontier(np.array([int(ranks @ self.costs) for ranks in choices]), errors)
+        label = repr(self.structure)
+        if allocate is not adaptive and len(self.costs) > 1:
+            label += f", {allocation_name(allocate)}"
+        return ErrorCurve(label, self.shape, _locked(counts), _locked(errors))
+
     def __repr__(self) -> str:
         m, n = self.shape
         return f"Decomposition({self.structure!r} of a {m}×{n} matrix, {len(self.costs)} blocks)"
@@ -209,6 +277,10 @@ class Decomposition:
         dtype = np.float64 if self._matrix.dtype == np.float64 else np.float32
         b, a = leading_factors(block, rank, self._exponent)
         return _locked(b.astype(dtype, copy=False)), _locked(a.astype(dtype, copy=False))
+
+    def _relative(self, scaled_error: float | Spectrum) -> Any:
+        norm = self._scaled_error(np.zeros_like(self.costs))
+        return scaled_error / norm if norm else 0.0 * scaled_error
 
     @cached_property
     def _tails(self) -> list[Spectrum]:
