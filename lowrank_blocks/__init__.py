@@ -13,6 +13,13 @@ from lowrank_blocks.budgets import fraction_budget, rank_budget
 from lowrank_blocks.curves import ErrorCurve
 from lowrank_blocks.examples import load_example
 from lowrank_blocks.partition import Block
+from lowrank_blocks.plotting import (
+    plot_comparison,
+    plot_error_curves,
+    plot_ranks,
+    plot_residual,
+    plot_spectra,
+)
 from lowrank_blocks.ranks import adaptive, uniform
 from lowrank_blocks.reports import Comparison, Report, Row, compare
 from lowrank_blocks.solve import Decomposition, approximate, decompose, error_curve
@@ -37,6 +44,11 @@ __all__ = [
     "error_curve",
     "fraction_budget",
     "load_example",
+    "plot_comparison",
+    "plot_error_curves",
+    "plot_ranks",
+    "plot_residual",
+    "plot_spectra",
     "rank_budget",
     "synthetic",
     "uniform",

@@ -1,0 +1,161 @@
+"""Pictures of blocks where they lie: ranks, and what an approximation leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from lowrank_blocks._validation import Matrix, Shape, as_matrix
+from lowrank_blocks.approximation import Approximation
+from lowrank_blocks.partition import Block
+from lowrank_blocks.plotting._axes import HEAT, axes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_MANY_BLOCKS = 400  # numbers in more blocks than these would overlap
+
+
+def plot_ranks(approximation: Approximation, *, ax: Axes | None = None) -> Axes:
+    """Plot the rank of every block where the block lies, with numbers; what is in no block is grey.
+
+    Parameters
+    ----------
+    approximation : Approximation
+        What `approximate` returned.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    TypeError
+        If `approximation` is no Approximation or `ax` no Axes.
+
+    Examples
+    --------
+    >>> import numpy as np, lowrank_blocks as lb
+    >>> ax = lb.plot_ranks(lb.approximate(np.eye(4), lb.Localized(2), 16))
+    >>> [text.get_text() for text in ax.texts]
+    ['2', '0', '0', '2']
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    _require_approximation(approximation)
+    ax = axes(ax)
+    _frame(ax, approximation.shape)
+    ax.set_facecolor("0.92")
+    rectangles = _rectangles(approximation.blocks)
+    rectangles.set(
+        array=np.asarray(approximation.ranks, dtype=float), cmap=HEAT, edgecolor="white", linewidth=0.5
+    )
+    rectangles.set_clim(0, max(1, int(max(approximation.ranks))))
+    ax.add_collection(rectangles)
+    if len(approximation.ranks) <= _MANY_BLOCKS:
+        _number(ax, approximation)
+    ax.figure.colorbar(rectangles, ax=ax, label="rank", ticks=MaxNLocator(integer=True))
+    ax.set_title(f"{approximation.structure!r}, {approximation.n_parameters} parameters", fontsize="medium")
+    return ax
+
+
+def plot_residual(dW: ArrayLike, approximation: Approximation, *, ax: Sequence[Axes] | None = None) -> Any:
+    """Plot ``|dW|`` beside ``|dW - X|`` on one scale, with the lines of the blocks.
+
+    Parameters
+    ----------
+    dW : (m, n) array_like
+        The matrix that was approximated.
+    approximation : Approximation
+        X, what `approximate` returned.
+    ax : pair of matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    (2,) array of matplotlib.axes.Axes
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `dW` is no matrix of the shape of the approximation, or `ax` no pair of Axes.
+
+    Examples
+    --------
+    >>> import numpy as np, lowrank_blocks as lb
+    >>> axs = lb.plot_residual(np.eye(4), lb.approximate(np.eye(4), lb.Localized(2), 8))
+    >>> [ax.get_title() for ax in axs]
+    ['|ΔW|', '|ΔW − X|, relative error 0.7071']
+    """
+    _require_approximation(approximation)
+    matrix = as_matrix(dW)
+    if matrix.shape != approximation.shape:
+        raise ValueError(
+            f"dW must have the shape of the approximation, {approximation.shape}, got {matrix.shape}."
+        )
+    pair = _pair(ax)
+    size = np.abs(matrix.astype(np.float64))
+    rest = np.abs(matrix - approximation.to_dense().astype(np.float64))
+    top = float(max(size.max(), rest.max()))
+    titles = ("|ΔW|", f"|ΔW − X|, relative error {approximation.relative_error:.4g}")
+    for panel, values, title in zip(pair, (size, rest), titles, strict=True):
+        _frame(panel, approximation.shape)
+        image = _show(panel, values, top)
+        lines = _rectangles(approximation.blocks)
+        lines.set(facecolor="none", edgecolor="black", linewidth=0.4)
+        panel.add_collection(lines)
+        panel.set_title(title, fontsize="medium")
+    pair[0].figure.colorbar(image, ax=list(pair), label="absolute value (units of ΔW)", shrink=0.8)
+    return pair
+
+
+def _show(ax: Axes, values: Matrix, top: float) -> Any:
+    m, n = values.shape
+    return ax.imshow(values, extent=(0, n, m, 0), vmin=0, vmax=top or 1.0, cmap="Blues", aspect="equal")
+
+
+def _frame(ax: Axes, shape: Shape) -> None:
+    m, n = shape
+    ax.set(xlim=(0, n), ylim=(m, 0), aspect="equal", xlabel="column", ylabel="row")
+
+
+def _rectangles(blocks: Sequence[Block]) -> Any:
+    from matplotlib.collections import PatchCollection
+    from matplotlib.patches import Rectangle
+
+    corners = [((b.cols.start, b.rows.start), b.shape) for b in blocks]
+    return PatchCollection([Rectangle(corner, width, height) for corner, (height, width) in corners])
+
+
+def _number(ax: Axes, approximation: Approximation) -> None:
+    dark = 0.5 * max(1, int(max(approximation.ranks)))
+    size = min(10.0, 160 / max(1, len(approximation.ranks)) ** 0.5)
+    for block, rank in zip(approximation.blocks, approximation.ranks, strict=True):
+        x = (block.cols.start + block.cols.stop) / 2
+        y = (block.rows.start + block.rows.stop) / 2
+        colour = "white" if rank < dark else "black"
+        ax.text(x, y, str(rank), ha="center", va="center", fontsize=size, color=colour)
+
+
+def _pair(ax: Any) -> Any:
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        return plt.subplots(1, 2, layout="constrained", figsize=(9, 4), sharey=True)[1]
+    if isinstance(ax, (str, bytes)) or not hasattr(ax, "__len__") or len(ax) != 2:
+        raise TypeError(f"ax must be a pair of matplotlib Axes or None, got {ax!r}.")
+    return np.array([axes(a) if a is not None else _refuse_none() for a in ax], dtype=object)
+
+
+def _refuse_none() -> Any:
+    raise TypeError("ax must be a pair of matplotlib Axes or None, got a pair with None in it.")
+
+
+def _require_approximation(value: object) -> None:
+    if not isinstance(value, Approximation):
+        raise TypeError(f"approximation must be what lb.approximate returned, got {value!r}.")

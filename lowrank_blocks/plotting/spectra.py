@@ -1,0 +1,97 @@
+"""Pictures of singular values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lowrank_blocks.plotting._axes import COLOURS, axes
+from lowrank_blocks.ranks import Ranks, check_ranks
+from lowrank_blocks.solve import Decomposition
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_FLOOR = 1e-16  # of the largest value: what lies below is rounding noise
+
+
+def plot_spectra(
+    decomposition: Decomposition, ranks: object = None, *, pooled: bool = False, ax: Axes | None = None
+) -> Axes:
+    """Plot the singular values of all blocks, with the kept ones marked.
+
+    Parameters
+    ----------
+    decomposition : Decomposition
+        What `decompose` returned.
+    ranks : sequence of int, optional
+        One rank a block; the values that they keep are drawn as filled marks.
+    pooled : bool, optional
+        Whether to sort the values of all blocks into one line instead of one line a block.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `decomposition` is no Decomposition, `ranks` do not fit it, or `ax` is no Axes.
+
+    Examples
+    --------
+    >>> import numpy as np, lowrank_blocks as lb
+    >>> ax = lb.plot_spectra(lb.decompose(np.diag([3.0, 2.0, 1.0]), lb.Global()), ranks=[1])
+    >>> [line.get_label() for line in ax.get_lines()]
+    ['all', 'kept: 1 of 3']
+    """
+    if not isinstance(decomposition, Decomposition):
+        raise TypeError(f"decomposition must be what lb.decompose returned, got {decomposition!r}.")
+    spectra = decomposition.spectra
+    chosen = None if ranks is None else check_ranks(ranks, spectra)
+    ax = axes(ax)
+    lines, kept = _pool(spectra, chosen) if pooled else _by_block(spectra, chosen)
+    for k, (index, values) in enumerate(lines):
+        ax.plot(index, values, color="0.45", linewidth=0.8, label="all" if k == 0 else "_block")
+    if chosen is not None:
+        label = f"kept: {int(chosen.sum())} of {sum(map(len, spectra))}"
+        ax.plot(*kept, "o", color=COLOURS[0], markersize=4, alpha=0.7, label=label)
+    ax.set_xscale("log")
+    _log_scale(ax, float(max(s[0] for s in spectra)), float(min(s[-1] for s in spectra)))
+    ax.set_xlabel("index of the singular value" + (", all blocks pooled" if pooled else " in its block"))
+    ax.set_ylabel("singular value (units of ΔW)")
+    ax.set_title(
+        f"{decomposition.structure!r}, {len(spectra)} block{'s' if len(spectra) > 1 else ''}",
+        fontsize="medium",
+    )
+    ax.grid(alpha=0.3)
+    ax.legend(fontsize="small")
+    return ax
+
+
+Line = tuple[np.ndarray, np.ndarray]
+
+
+def _by_block(spectra: tuple[np.ndarray, ...], ranks: Ranks | None) -> tuple[list[Line], Line]:
+    lines = [(np.arange(1, len(s) + 1), s) for s in spectra]
+    counts = [0] * len(spectra) if ranks is None else ranks
+    kept = [(index[:r], values[:r]) for (index, values), r in zip(lines, counts, strict=True)]
+    return lines, (np.concatenate([k for k, _ in kept]), np.concatenate([v for _, v in kept]))
+
+
+def _pool(spectra: tuple[np.ndarray, ...], ranks: Ranks | None) -> tuple[list[Line], Line]:
+    counts = [0] * len(spectra) if ranks is None else ranks
+    values = np.concatenate(spectra)
+    kept = np.concatenate([np.arange(len(s)) < r for s, r in zip(spectra, counts, strict=True)])
+    order = np.argsort(-values, kind="stable")
+    index = np.arange(1, len(values) + 1)
+    return [(index, values[order])], (index[kept[order]], values[order][kept[order]])
+
+
+def _log_scale(ax: Axes, largest: float, smallest: float) -> None:
+    if largest > 0 and smallest < 0.1 * largest:
+        ax.set_yscale("log")
+        ax.set_ylim(bottom=max(0.5 * smallest, _FLOOR * largest))
