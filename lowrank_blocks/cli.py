@@ -5,16 +5,21 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeAlias
+
+from tqdm import tqdm
 
 from lowrank_blocks import __version__
 from lowrank_blocks._validation import Matrix
 from lowrank_blocks.budgets import rank_budget
 from lowrank_blocks.examples import load_example
-from lowrank_blocks.files import read_matrices, write_texts
+from lowrank_blocks.files import read_matrices, write_files
+from lowrank_blocks.plotting.budgets import plot_comparison
+from lowrank_blocks.plotting.png import new_figure, png
 from lowrank_blocks.reports import Comparison, Report, compare
+from lowrank_blocks.reproduce import reproduced
 from lowrank_blocks.structures import DiagonalLocal, Global, Localized
 
 _WRITERS: dict[str, Callable[[Report], str]] = {
@@ -30,7 +35,11 @@ examples:
   lowrank-blocks compare --rank 16 --blocks 8 dW.npy  a matrix of your own
   lowrank-blocks compare layers.npz --out report      all matrices of an archive, with report files
   lowrank-blocks compare dW.npy --budget 5000 --format csv
+  lowrank-blocks reproduce --out formal               the formal comparison, with tables and pictures
 """
+
+
+_Commands: TypeAlias = "argparse._SubParsersAction[_Parser]"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -50,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     args = _parser().parse_args(argv)
     try:
-        _compare(args)
+        args.run(args)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -69,6 +78,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"lowrank-blocks {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_compare(commands)
+    _add_reproduce(commands)
+    return parser
+
+
+def _add_compare(commands: _Commands) -> None:
     sub = commands.add_parser(
         "compare",
         help="compare global, diagonal-local and localized approximation at one budget",
@@ -77,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    sub.set_defaults(run=_compare)
     sub.add_argument(
         "files",
         nargs="*",
@@ -99,17 +115,42 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, metavar="DIR", help="write report.md, report.csv and report.json there"
     )
     sub.add_argument(
+        "--plot", action="store_true", help="with --out: also write a picture of each comparison"
+    )
+    sub.add_argument(
         "--format", choices=sorted(_WRITERS), default="text", help="what is printed (default text)"
     )
-    return parser
+
+
+def _add_reproduce(commands: _Commands) -> None:
+    sub = commands.add_parser(
+        "reproduce",
+        help="the formal comparison on synthetic and genuine matrices",
+        description="Compare global, diagonal-local and localized approximation at exactly equal parameter\n"
+        "counts on every synthetic family and on the embedded update; write a report, tables and pictures.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    sub.set_defaults(run=_reproduce)
+    sub.add_argument(
+        "--out", type=Path, metavar="DIR", required=True, help="where report.md and its files go"
+    )
 
 
 def _compare(args: argparse.Namespace) -> None:
+    if args.plot and args.out is None:
+        raise ValueError("--plot must come with --out DIR, got no --out.")
     matrices = _read(args.files) if args.files else load_example()
-    report = Report({name: _compare_one(dW, name, args) for name, dW in matrices.items()})
+    compared = tqdm(matrices.items(), desc="matrices", disable=None, leave=False)
+    report = Report({name: _compare_one(dW, name, args) for name, dW in compared})
     if args.out is not None:
-        _write(args.out, report)
+        _save(args.out, _report_files(report, plot=args.plot))
     sys.stdout.write(_WRITERS[args.format](report))
+
+
+def _reproduce(args: argparse.Namespace) -> None:
+    files = reproduced()
+    _save(args.out, files)
+    print(f"wrote {', '.join(files)} to {args.out}")
 
 
 def _compare_one(dW: Matrix, name: str, args: argparse.Namespace) -> Comparison:
@@ -130,14 +171,30 @@ def _read(paths: Sequence[Path]) -> dict[str, Matrix]:
     return matrices
 
 
-def _write(folder: Path, report: Report) -> None:
-    texts = {
-        "report.md": report.to_markdown(),
+def _report_files(report: Report, *, plot: bool) -> dict[str, str | bytes]:
+    pictures = (
+        {f"comparison-{k}.png": c for k, c in enumerate(report.comparisons.values(), 1)} if plot else {}
+    )
+    links = "".join(
+        f"\n![{name}]({picture})\n" for name, picture in zip(report.comparisons, pictures, strict=False)
+    )
+    return {
+        "report.md": report.to_markdown() + links,
         "report.csv": report.to_csv(),
         "report.json": report.to_json(),
+        **{picture: _bars(comparison) for picture, comparison in pictures.items()},
     }
+
+
+def _bars(comparison: Comparison) -> bytes:
+    figure = new_figure(7, 1.2 + 0.42 * len(comparison.rows))
+    plot_comparison(comparison, ax=figure.subplots())
+    return png(figure)
+
+
+def _save(folder: Path, files: Mapping[str, str | bytes]) -> None:
     try:
-        write_texts(folder, texts)
+        write_files(folder, files)
     except OSError as error:
         raise ValueError(f"--out must be a folder that can be written, got {folder}: {error}") from None
 

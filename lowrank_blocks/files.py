@@ -1,4 +1,4 @@
-"""Matrices in from .npy and .npz files, and texts out, whole or not at all."""
+"""Matrices in from .npy and .npz files, and files out, whole or not at all."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def read_matrices(path: Path) -> tuple[dict[str, Matrix], list[str]]:
     return matrices, passed_over
 
 
-def write_texts(folder: Path, texts: Mapping[str, str]) -> None:
-    """Write text files into a folder, made if missing; all are written aside before any is renamed.
+def write_files(folder: Path, contents: Mapping[str, str | bytes]) -> None:
+    """Write texts and pictures into a folder, made if missing; all are written aside before any is renamed.
 
     Raises
     ------
@@ -56,11 +56,11 @@ def write_texts(folder: Path, texts: Mapping[str, str]) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as aside:
-        for name, text in texts.items():
+        for name, content in contents.items():
             if (folder / name).is_dir():
                 raise IsADirectoryError(f"{folder / name} is a folder")
-            (Path(aside) / name).write_text(text, encoding="utf-8")
-        for name in texts:
+            (Path(aside) / name).write_bytes(content.encode() if isinstance(content, str) else content)
+        for name in contents:
             os.replace(Path(aside) / name, folder / name)
 
 

@@ -173,7 +173,7 @@ def _mark_shape(ax: Axes, m: int, n: int) -> None:
         return np.asarray(rank) * (m + n)
 
     top = ax.secondary_xaxis("top", functions=(to_rank, to_count))
-    top.set_xlabel(f"equivalent global rank, parameters / ({m} + {n})")
+    top.set_xlabel("equivalent global rank")
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     top.xaxis.set_major_locator(LogLocator(base=2))
