@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -205,7 +204,7 @@ class Decomposition:
 
     def relative_error(self, ranks: object) -> float:
         """Return `error` divided by the norm of the matrix; 0 for a matrix of zeros."""
-        return float(self._relative(self._scaled_error(check_ranks(ranks, self._spectra))))
+        return self._relative(self._scaled_error(check_ranks(ranks, self._spectra)))
 
     def choose_ranks(self, budget: int, *, allocate: Allocation = adaptive) -> RankChoice:
         """Spend a budget over the blocks, without computing factors.
@@ -245,10 +244,11 @@ class Decomposition:
         """Return the error against the parameter count; see the function `error_curve`."""
         if budgets is None:
             counts, energies = steps(self._spectra, self.costs, allocate)
-            errors = self._relative(np.sqrt(energies + self._uncovered))
+            errors = np.sqrt(energies + self._uncovered)
+            errors /= errors[0] or 1.0  # the first step buys nothing
         else:
             choices = [self.choose_ranks(b, allocate=allocate).ranks for b in as_budgets(budgets)]
-            errors = self._relative(np.array([self._scaled_error(ranks) for ranks in choices]))
+            errors = np.array([self._relative(self._scaled_error(ranks)) for ranks in choices])
             counts, errors = frontier(np.array([int(ranks @ self.costs) for ranks in choices]), errors)
         label = repr(self.structure)
         if allocate is not adaptive and len(self.costs) > 1:
@@ -278,9 +278,9 @@ class Decomposition:
         b, a = leading_factors(block, rank, self._exponent)
         return _locked(b.astype(dtype, copy=False)), _locked(a.astype(dtype, copy=False))
 
-    def _relative(self, scaled_error: float | Spectrum) -> Any:
+    def _relative(self, scaled_error: float) -> float:
         norm = self._scaled_error(np.zeros_like(self.costs))
-        return scaled_error / norm if norm else 0.0 * scaled_error
+        return scaled_error / norm if norm else 0.0
 
     @cached_property
     def _tails(self) -> list[Spectrum]:

@@ -57,7 +57,8 @@ def plot_error_curves(curves: Iterable[ErrorCurve], *, ax: Axes | None = None, *
         ax.step(curve.n_parameters, curve.relative_error, **(look | line_kwargs))
     shapes = {curve.shape for curve in drawn}
     left, right = min(map(_first_drop, drawn)) / 2, 1.25 * max(m * n for m, n in shapes)
-    ax.set_xscale("log")
+    if any(c.n_parameters[-1] > 0 for c in drawn):
+        ax.set_xscale("log")
     ax.set_xlim(left, right)
     _scale_errors(ax, np.concatenate([c.relative_error[c.n_parameters <= right] for c in drawn]))
     ax.set_xlabel("parameters (stored numbers)")

@@ -1,0 +1,115 @@
+"""The formal comparison agrees with direct singular values, and is the same every time."""
+
+import csv
+import io
+
+import numpy as np
+import pytest
+from oracles import best_error, diagonal, grid
+
+import lowrank_blocks as lb
+from lowrank_blocks import reproduce
+from lowrank_blocks.cli import main
+
+FILES = {
+    "report.md",
+    "results.csv",
+    "curves.csv",
+    "winners.png",
+    "curves-synthetic.png",
+    "curves-genuine.png",
+}
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("formal")
+    assert main(["reproduce", "--out", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def results(written):
+    return list(csv.DictReader(io.StringIO((written / "results.csv").read_text())))
+
+
+def test_all_files_are_written(written):
+    assert {path.name for path in written.iterdir()} == FILES
+    for picture in ("winners.png", "curves-synthetic.png", "curves-genuine.png"):
+        assert f"]({picture})" in (written / "report.md").read_text()
+        assert (written / picture).read_bytes().startswith(b"\x89PNG")
+
+
+def test_results_agree_with_direct_singular_values(results):
+    matrices = reproduce.matrices()
+    for row in results:
+        W = matrices[row["matrix"]].astype(np.float64)
+        K, r = int(row["K"]), int(row["r"])
+        whole, norm = [(range(W.shape[0]), range(W.shape[1]))], np.linalg.norm(W)
+        expected = {
+            "G": best_error(W, whole, [r]),
+            "D": best_error(W, diagonal(K, *W.shape), [r] * K),
+            "L": best_error(W, grid(K, K, *W.shape), [r // K] * K * K),
+        }
+        for letter, error in expected.items():
+            assert float(row[letter]) == pytest.approx(error / norm, abs=1e-9)
+        assert int(row["n_parameters"]) == r * sum(W.shape)
+
+
+def test_winners_follow_from_the_numbers(results):
+    for row in results:
+        errors = {letter: float(row[letter]) for letter in "GDL"}
+        names = row["least"].split("=")
+        assert all(errors[n] == pytest.approx(min(errors.values()), abs=2e-12) for n in names)
+        assert all(errors[n] > min(errors.values()) for n in set(errors) - set(names))
+        assert float(row["L_free"]) <= min(errors["L"], errors["D"]) + 1e-12
+
+
+def test_every_family_size_and_rank_is_there(results):
+    cases = {(row["matrix"], int(row["K"]), int(row["r"])) for row in results}
+    assert len(cases) == len(results) == 17 * 9
+    assert {k for _, k, _ in cases} == {2, 4, 8}
+    assert sum(name.startswith("genuine") for name in {m for m, _, _ in cases}) == 6
+
+
+def test_two_runs_write_the_same_numbers(written, tmp_path):
+    assert main(["reproduce", "--out", str(tmp_path)]) == 0
+    for name in ("results.csv", "curves.csv", "report.md"):
+        assert (tmp_path / name).read_bytes() == (written / name).read_bytes()
+
+
+def test_the_report_records_the_seed_and_counts_the_winners(written, results):
+    text = (written / "report.md").read_text()
+    assert f"seed {reproduce.SEED}" in text
+    assert (
+        f"Of {len(results)} cases, G alone has the least error in {sum(r['least'] == 'G' for r in results)}"
+        in text
+    )
+
+
+def test_curves_hold_every_step(written):
+    rows = list(csv.DictReader(io.StringIO((written / "curves.csv").read_text())))
+    query = [r for r in rows if r["matrix"] == "genuine: query" and r["structure"] == "Global()"]
+    curve = lb.error_curve(lb.load_example()["query"], lb.Global())
+    assert [int(r["n_parameters"]) for r in query] == curve.n_parameters.tolist()
+    assert [float(r["relative_error"]) for r in query] == pytest.approx(
+        curve.relative_error.tolist(), rel=1e-9
+    )
+
+
+def test_out_is_required(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["reproduce"])
+    assert "--out" in capsys.readouterr().err
+
+
+def test_plot_writes_a_picture_of_each_comparison(tmp_path, capsys):
+    assert main(["compare", "--out", str(tmp_path), "--plot"]) == 0
+    pictures = sorted(path.name for path in tmp_path.glob("*.png"))
+    assert pictures == [f"comparison-{k}.png" for k in range(1, 7)]
+    assert all(f"]({name})" in (tmp_path / "report.md").read_text() for name in pictures)
+
+
+def test_plot_needs_out(capsys):
+    assert main(["compare", "--plot"]) == 2
+    assert capsys.readouterr().err == "lowrank-blocks: --plot must come with --out DIR, got no --out.\n"
