@@ -51,7 +51,7 @@ class Row:
 _COLUMNS = tuple(field.name for field in fields(Row))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """Structures side by side at one budget; made by `compare`.
 
@@ -116,6 +116,14 @@ class Comparison:
 
     def __str__(self) -> str:
         return self.to_text().rstrip("\n")
+
+    def __repr__(self) -> str:
+        m, n = self.shape
+        best = self.best
+        return (
+            f"Comparison({len(self.rows)} rows on a {m}×{n} matrix, budget {self.budget}, "
+            f"best {best.label} {best.allocation} with relative error {best.relative_error:.4g})"
+        )
 
     def _repr_html_(self) -> str:
         return self.table.to_html()
@@ -189,7 +197,7 @@ def compare(
     return Comparison(parts.shape, budget, parts.norm, tuple(rows))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """Comparisons of several matrices, such as the layers of a model, and a summary over all.
 
@@ -269,6 +277,12 @@ class Report:
             "summary": self.summary.to_records(),
         }
         return json.dumps(document, indent=2, allow_nan=False) + "\n"
+
+    def __repr__(self) -> str:
+        return f"Report({len(self.comparisons)} matrices: {', '.join(self.comparisons)})"
+
+    def _repr_html_(self) -> str:
+        return self.summary.to_html()
 
     def __str__(self) -> str:
         return self.to_text().rstrip("\n")

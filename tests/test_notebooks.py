@@ -1,0 +1,56 @@
+"""Committed notebooks show what the code gives today: numbers to the letter, pictures in outline."""
+
+import base64
+import io
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+from nbclient import NotebookClient
+from PIL import Image
+
+FOLDER = Path(__file__).parents[1] / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+
+
+def executed(path, folder):
+    notebook = nbformat.read(path, as_version=4)
+    settings = {"metadata": {"path": str(folder)}}
+    return NotebookClient(notebook, timeout=120, kernel_name="python3", resources=settings).execute()
+
+
+def texts(notebook):
+    """Return all that the cells print or show, but not pictures and HTML."""
+    outputs = [o for cell in notebook.cells if cell.cell_type == "code" for o in cell.outputs]
+    shown = [o.get("text") or o.get("data", {}).get("text/plain", "") for o in outputs]
+    return [text for text in shown if not text.startswith(("<Figure", "<Axes", "array([<Axes"))]
+
+
+def outlines(notebook):
+    """Return every picture as 48×48 grey levels in [0, 1]: fonts and versions leave them nearly alone."""
+    outputs = [o for cell in notebook.cells if cell.cell_type == "code" for o in cell.outputs]
+    pictures = [o["data"]["image/png"] for o in outputs if "image/png" in o.get("data", {})]
+    opened = [
+        Image.open(io.BytesIO(base64.b64decode(p))).convert("L").resize((48, 48), Image.Resampling.BOX)
+        for p in pictures
+    ]
+    return [np.asarray(p) / 255 for p in opened]
+
+
+@pytest.mark.filterwarnings("ignore")  # of the Jupyter client, which is not ours to mend
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_committed_outputs_are_what_the_code_gives(path, tmp_path):
+    committed, fresh = nbformat.read(path, as_version=4), executed(path, tmp_path)
+
+    assert texts(fresh) == texts(committed)
+    assert len(outlines(fresh)) == len(outlines(committed))
+    for now, then in zip(outlines(fresh), outlines(committed), strict=True):
+        assert np.abs(now - then).mean() < 0.02
+
+
+def test_every_code_cell_was_run_in_order():
+    assert NOTEBOOKS
+    for path in NOTEBOOKS:
+        counts = [c.execution_count for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
+        assert counts == list(range(1, len(counts) + 1))
