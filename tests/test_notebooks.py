@@ -46,7 +46,7 @@ def test_committed_outputs_are_what_the_code_gives(path, tmp_path):
     assert texts(fresh) == texts(committed)
     assert len(outlines(fresh)) == len(outlines(committed))
     for now, then in zip(outlines(fresh), outlines(committed), strict=True):
-        assert np.abs(now - then).mean() < 0.02
+        assert np.abs(now - then).max() < 0.15  # another K, budget or matrix changes some tile by 0.25
 
 
 def test_every_code_cell_was_run_in_order():
