@@ -22,11 +22,13 @@ from lowrank_blocks.plotting import (
 )
 from lowrank_blocks.ranks import adaptive, uniform
 from lowrank_blocks.reports import Comparison, Report, Row, compare
+from lowrank_blocks.search import BestPartition, best_partition
 from lowrank_blocks.solve import Decomposition, approximate, decompose, error_curve
-from lowrank_blocks.structures import DiagonalLocal, Global, Localized, Structure
+from lowrank_blocks.structures import DiagonalLocal, Global, Localized, Partition, Structure
 
 __all__ = [
     "Approximation",
+    "BestPartition",
     "Block",
     "Comparison",
     "Decomposition",
@@ -34,11 +36,13 @@ __all__ = [
     "ErrorCurve",
     "Global",
     "Localized",
+    "Partition",
     "Report",
     "Row",
     "Structure",
     "adaptive",
     "approximate",
+    "best_partition",
     "compare",
     "decompose",
     "error_curve",

@@ -10,7 +10,7 @@ from typing import final
 import numpy as np
 
 from lowrank_blocks._validation import Matrix, Shape
-from lowrank_blocks.partition import Axis, Block, as_axis, intervals
+from lowrank_blocks.partition import Axis, Block, as_axis, as_rectangles, intervals
 
 
 class Structure(ABC):
@@ -194,6 +194,58 @@ class Localized(Structure):
         """Return the grid with rows and columns exchanged."""
         rows, cols = self._axes
         return Localized(cols, rows)
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class Partition(Structure):
+    """Any disjoint rectangles, such as those that `best_partition` finds.
+
+    Parameters
+    ----------
+    rectangles : tuple of (int, int, int, int)
+        ``(top, bottom, left, right)`` of each, half-open: ``W[top:bottom, left:right]``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there is none, a rectangle is not four non-negative ints with ``top < bottom`` and
+        ``left < right``, or two of them overlap.
+
+    Examples
+    --------
+    >>> import lowrank_blocks as lb
+    >>> lb.Partition([(0, 4, 0, 2), (0, 2, 2, 4)]).block_shapes((4, 4))
+    ((4, 2), (2, 2))
+    """
+
+    rectangles: tuple[tuple[int, int, int, int], ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rectangles", as_rectangles(self.rectangles, "rectangles"))
+
+    @classmethod
+    def of_blocks(cls, blocks: Sequence[Block]) -> Partition:
+        """Return the partition with these blocks."""
+        return cls(tuple((b.rows.start, b.rows.stop, b.cols.start, b.cols.stop) for b in blocks))
+
+    def __repr__(self) -> str:
+        if len(self.rectangles) <= 3:
+            return f"Partition({list(self.rectangles)})"
+        return f"Partition({len(self.rectangles)} blocks)"
+
+    def blocks(self, shape: Shape) -> tuple[Block, ...]:
+        """Return the rectangles in the order given."""
+        bottom, right = (max(r[k] for r in self.rectangles) for k in (1, 3))
+        if bottom > shape[0] or right > shape[1]:
+            raise ValueError(
+                f"rectangles must lie within the shape {shape}, got one that ends at {(bottom, right)}."
+            )
+        return tuple(Block(slice(t, b), slice(lo, hi)) for t, b, lo, hi in self.rectangles)
+
+    def transposed(self) -> Partition:
+        """Return the partition with rows and columns exchanged."""
+        return Partition(tuple((left, right, top, bottom) for top, bottom, left, right in self.rectangles))
 
 
 def as_structure(value: object, name: str = "structure") -> Structure:
