@@ -12,17 +12,19 @@ from lowrank_blocks.approximation import Approximation
 from lowrank_blocks.budgets import fraction_budget, rank_budget
 from lowrank_blocks.curves import ErrorCurve
 from lowrank_blocks.examples import load_example
+from lowrank_blocks.layers import LayerRanks, allocate_ranks
 from lowrank_blocks.partition import Block
 from lowrank_blocks.plotting import (
     plot_comparison,
     plot_error_curves,
+    plot_partition,
     plot_ranks,
     plot_residual,
     plot_spectra,
 )
 from lowrank_blocks.ranks import adaptive, uniform
 from lowrank_blocks.reports import Comparison, Report, Row, compare
-from lowrank_blocks.search import BestPartition, best_partition
+from lowrank_blocks.search import BestPartition, best_partition, partition_curve
 from lowrank_blocks.solve import Decomposition, approximate, decompose, error_curve
 from lowrank_blocks.structures import DiagonalLocal, Global, Localized, Partition, Structure
 
@@ -35,12 +37,14 @@ __all__ = [
     "DiagonalLocal",
     "ErrorCurve",
     "Global",
+    "LayerRanks",
     "Localized",
     "Partition",
     "Report",
     "Row",
     "Structure",
     "adaptive",
+    "allocate_ranks",
     "approximate",
     "best_partition",
     "compare",
@@ -48,8 +52,10 @@ __all__ = [
     "error_curve",
     "fraction_budget",
     "load_example",
+    "partition_curve",
     "plot_comparison",
     "plot_error_curves",
+    "plot_partition",
     "plot_ranks",
     "plot_residual",
     "plot_spectra",

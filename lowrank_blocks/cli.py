@@ -112,6 +112,9 @@ def _add_compare(commands: _Commands) -> None:
     )
     sub.add_argument("--blocks", type=_count, default=4, metavar="K", help="parts of each axis (default 4)")
     sub.add_argument(
+        "--best", action="store_true", help="add the best partition, with a bound on what it misses"
+    )
+    sub.add_argument(
         "--out", type=Path, metavar="DIR", help="write report.md, report.csv and report.json there"
     )
     sub.add_argument(
@@ -156,7 +159,9 @@ def _reproduce(args: argparse.Namespace) -> None:
 def _compare_one(dW: Matrix, name: str, args: argparse.Namespace) -> Comparison:
     try:
         budget = rank_budget(dW.shape, args.rank) if args.budget is None else args.budget
-        return compare(dW, [Global(), DiagonalLocal(args.blocks), Localized(args.blocks)], budget)
+        return compare(
+            dW, [Global(), DiagonalLocal(args.blocks), Localized(args.blocks)], budget, best=args.best
+        )
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
 

@@ -34,6 +34,9 @@ class ErrorCurve:
         Stored numbers at the steps, strictly increasing.
     relative_error : (k,) array of float
         Relative error from each step on, nonincreasing.
+    lower_bound : (k,) array of float or None
+        A lower bound on the relative error of all candidates at exactly these counts, where they
+        are searched (`partition_curve`); None where the curve itself is the optimum.
 
     Examples
     --------
@@ -51,6 +54,7 @@ class ErrorCurve:
     shape: Shape
     n_parameters: NDArray[np.int64]
     relative_error: NDArray[np.float64]
+    lower_bound: NDArray[np.float64] | None = None
 
     def at(self, budget: int) -> float:
         """Return the relative error within a budget: that of the last step that it buys.
@@ -97,8 +101,8 @@ class ErrorCurve:
     @property
     def table(self) -> Table:
         """The steps as a `Table`."""
-        rows = zip(self.n_parameters.tolist(), self.relative_error.tolist(), strict=True)
-        return Table(("n_parameters", "relative_error"), tuple(rows), self.label)
+        columns = self._columns()
+        return Table(tuple(columns), tuple(zip(*columns.values(), strict=True)), self.label)
 
     def to_csv(self) -> str:
         """Return CSV with every digit, one line a step."""
@@ -106,12 +110,7 @@ class ErrorCurve:
 
     def to_json(self) -> str:
         """Return a JSON object with label, shape and one list a column."""
-        document = {
-            "label": self.label,
-            "shape": list(self.shape),
-            "n_parameters": self.n_parameters.tolist(),
-            "relative_error": self.relative_error.tolist(),
-        }
+        document = {"label": self.label, "shape": list(self.shape), **self._columns()}
         return json.dumps(document, allow_nan=False) + "\n"
 
     def to_dataframe(self) -> Any:
@@ -123,6 +122,12 @@ class ErrorCurve:
             If pandas is not installed.
         """
         return self.table.to_dataframe()
+
+    def _columns(self) -> dict[str, list[Any]]:
+        columns = {"n_parameters": self.n_parameters, "relative_error": self.relative_error}
+        if self.lower_bound is not None:
+            columns["lower_bound"] = self.lower_bound
+        return {name: column.tolist() for name, column in columns.items()}
 
     def __repr__(self) -> str:
         first, last = self.relative_error[0], self.relative_error[-1]

@@ -30,10 +30,14 @@ class RankChoice:
         ``"greedy ranks"`` if they are known to be no worse than buying in order of energy per stored
         number, which is optimal at the count that it spends,
         ``"given ranks"`` if nothing is claimed of the ranks. For its ranks, every truncation is optimal.
+    bound : float
+        Share of the energy of all spectra that any ranks within the budget discard at least
+        (weak duality); 0 where no bound was computed.
     """
 
     ranks: Ranks
     guarantee: str
+    bound: float = 0.0
 
 
 def uniform(spectra: Sequence[Spectrum], costs: Costs, budget: int) -> Ranks:
@@ -133,7 +137,9 @@ def best_ranks(spectra: Sequence[Spectrum], costs: Costs, budget: int) -> RankCh
     choice = best_counts([pool for pool, _ in pools], [int(c) for c in distinct], budget)
     owners = np.concatenate([owner[:k] for (_, owner), k in zip(pools, choice.counts, strict=True)])
     ranks = np.bincount(owners, minlength=len(values)).astype(np.int64)
-    return RankChoice(ranks, "optimal ranks" if choice.proved else "greedy ranks")
+    total = sum(float(e.sum()) for e in energies)
+    guarantee = "optimal ranks" if choice.proved else "greedy ranks"
+    return RankChoice(ranks, guarantee, choice.bound / total if total else 0.0)
 
 
 def choose_ranks(allocate: Allocation, spectra: Sequence[Spectrum], costs: Ranks, budget: int) -> RankChoice:

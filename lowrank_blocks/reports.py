@@ -10,8 +10,9 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from lowrank_blocks._validation import Shape, as_count, as_matrix
+from lowrank_blocks._validation import Matrix, Shape, as_count, as_matrix
 from lowrank_blocks.ranks import Allocation, adaptive, allocation_name, uniform
+from lowrank_blocks.search import best_partition
 from lowrank_blocks.solve import Decomposition, decompose_view
 from lowrank_blocks.structures import Structure, as_structure
 from lowrank_blocks.tables import Table
@@ -143,6 +144,7 @@ def compare(
     budget: int,
     *,
     allocate: Sequence[Allocation] = (uniform, adaptive),
+    best: bool = False,
 ) -> Comparison:
     """Compare the best approximations of a matrix by several structures within one budget.
 
@@ -159,6 +161,9 @@ def compare(
         Most numbers that each approximation may store.
     allocate : sequence of callable, optional
         Allocations to compare.
+    best : bool, optional
+        Whether to add what `best_partition` finds as a row. Its `guarantee` names the partition and
+        the gap to the lower bound.
 
     Returns
     -------
@@ -194,6 +199,8 @@ def compare(
     for structure in chosen:
         parts = decompose_view(matrix, structure)
         rows += [_row(parts, budget, a) for a in _distinct(allocations, len(parts.costs))]
+    if best:
+        rows.append(_best_row(matrix, budget))
     return Comparison(parts.shape, budget, parts.norm, tuple(rows))
 
 
@@ -302,6 +309,22 @@ def _row(parts: Decomposition, budget: int, allocate: Allocation) -> Row:
         relative_error=relative_error,
         captured=1 - relative_error**2,
         guarantee=choice.guarantee,
+    )
+
+
+def _best_row(matrix: Matrix, budget: int) -> Row:
+    found = best_partition(matrix, budget)
+    spent = found.approximation.n_parameters
+    return Row(
+        label="best partition",
+        allocation="adaptive",
+        ranks=tuple(found.approximation.ranks.tolist()),
+        n_parameters=spent,
+        slack=budget - spent,
+        error=found.approximation.error,
+        relative_error=found.relative_error,
+        captured=found.approximation.captured,
+        guarantee=f"{found.verdict}; gap at most {found.gap:.2g}",
     )
 
 

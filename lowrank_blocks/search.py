@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from tqdm import tqdm
 
 from lowrank_blocks._validation import Matrix, as_count, as_matrix
 from lowrank_blocks.approximation import Approximation
 from lowrank_blocks.budgets import block_cost
+from lowrank_blocks.curves import ErrorCurve, as_budgets, frontier
 from lowrank_blocks.dyadic import Edges, Place, Rectangles, Tree, halvings
 from lowrank_blocks.partition import Axis, as_axis, axis_edges
 from lowrank_blocks.ranks import best_ranks
@@ -147,6 +149,67 @@ def best_partition(
     )
 
 
+def partition_curve(
+    dW: ArrayLike,
+    budgets: Sequence[int] | None = None,
+    *,
+    max_depth: int = 5,
+    min_block: int = 1,
+    rows: Axis = 1,
+    cols: Axis = 1,
+) -> ErrorCurve:
+    """Return the error of the best partition against the budget, with its lower bound beside it.
+
+    Parameters
+    ----------
+    dW : (m, n) array_like
+        Real finite matrix; never written to.
+    budgets : sequence of int, optional
+        Increasing budgets at which `best_partition` is evaluated; by default 24 between half a
+        global rank and the dense count. Points of the lower convex hull that are met on the way are
+        part of the curve, too.
+    max_depth, min_block, rows, cols : optional
+        As for `best_partition`.
+
+    Returns
+    -------
+    ErrorCurve
+        With `lower_bound`, which touches the curve at the points of the hull.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `best_partition` and `error_curve`.
+
+    Examples
+    --------
+    >>> import lowrank_blocks as lb
+    >>> curve = lb.partition_curve(lb.synthetic.log_distance((32, 32)).matrix, [128, 256], max_depth=2)
+    >>> bool((curve.lower_bound <= curve.relative_error).all())
+    True
+    """
+    matrix = as_matrix(dW)
+    m, n = matrix.shape
+    spread = np.unique(np.geomspace(max(1, (m + n) // 2), m * n, 24).astype(np.int64))
+    asked = as_budgets(spread if budgets is None else budgets)
+    rectangles = rectangles_of(matrix, max_depth=max_depth, min_block=min_block, rows=rows, cols=cols)
+    trees: list[Tree] = []
+    points: dict[int, float] = {0: rectangles.energy}
+    for budget in tqdm(asked, desc="budgets", disable=None, leave=False, delay=1):
+        met = search(rectangles, budget)
+        trees += met
+        candidate = _best_candidate(rectangles, met, budget)
+        points[budget] = _least_energy(rectangles, candidate, budget)
+    last = asked[-1]
+    for tree in trees:
+        if tree.n_parameters <= last:
+            points[tree.n_parameters] = min(points.get(tree.n_parameters, math.inf), tree.energy)
+    counts, energies = frontier(np.array(list(points)), np.array(list(points.values())))
+    errors = np.sqrt(energies / (rectangles.energy or 1.0))
+    bounds = np.minimum([relative_bound(rectangles, trees, int(count)) for count in counts], errors)
+    return ErrorCurve("best partition", (m, n), _locked(counts), _locked(errors), _locked(bounds))
+
+
 def rectangles_of(matrix: Matrix, *, max_depth: int, min_block: int, rows: Axis, cols: Axis) -> Rectangles:
     """Compute the spectra of all rectangles that dyadic cuts can make."""
     depth, least = as_count(max_depth, "max_depth"), as_count(min_block, "min_block")
@@ -267,3 +330,8 @@ def _grid(rows: Edges, cols: Edges) -> Structure:
 def _is_even(edges: Edges) -> bool:
     parts = len(edges) - 1
     return edges == tuple(i * edges[-1] // parts for i in range(parts + 1))
+
+
+def _locked(array: NDArray[Any]) -> NDArray[Any]:
+    array.flags.writeable = False
+    return array

@@ -12,10 +12,12 @@ from lowrank_blocks._validation import Matrix, Shape, as_matrix
 from lowrank_blocks.approximation import Approximation
 from lowrank_blocks.partition import Block
 from lowrank_blocks.plotting._axes import HEAT, axes
+from lowrank_blocks.search import BestPartition
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_PAPER = {"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.7}
 _MANY_BLOCKS = 400  # numbers in more blocks than these would overlap
 
 
@@ -58,7 +60,7 @@ def plot_ranks(approximation: Approximation, *, ax: Axes | None = None) -> Axes:
     rectangles.set_clim(0, max(1, int(max(approximation.ranks))))
     ax.add_collection(rectangles)
     if len(approximation.ranks) <= _MANY_BLOCKS:
-        _number(ax, approximation)
+        _number_all(ax, approximation)
     ax.figure.colorbar(rectangles, ax=ax, label="rank", ticks=MaxNLocator(integer=True))
     ax.set_title(f"{approximation.structure!r}, {approximation.n_parameters} parameters", fontsize="medium")
     return ax
@@ -93,11 +95,7 @@ def plot_residual(dW: ArrayLike, approximation: Approximation, *, ax: Sequence[A
     ['|ΔW|', '|ΔW − X|, relative error 0.7071']
     """
     _require_approximation(approximation)
-    matrix = as_matrix(dW)
-    if matrix.shape != approximation.shape:
-        raise ValueError(
-            f"dW must have the shape of the approximation, {approximation.shape}, got {matrix.shape}."
-        )
+    matrix = _of_shape(dW, approximation.shape)
     pair = _pair(ax)
     size = np.abs(matrix.astype(np.float64))
     rest = np.abs(matrix - approximation.to_dense().astype(np.float64))
@@ -112,6 +110,53 @@ def plot_residual(dW: ArrayLike, approximation: Approximation, *, ax: Sequence[A
         panel.set_title(title, fontsize="medium")
     pair[0].figure.colorbar(image, ax=list(pair), label="absolute value (units of ΔW)", shrink=0.8)
     return pair
+
+
+def plot_partition(dW: ArrayLike, found: BestPartition | Approximation, *, ax: Axes | None = None) -> Axes:
+    """Plot the parts of a partition with their ranks on ``|dW|``; parts of rank 0 have no number.
+
+    Parameters
+    ----------
+    dW : (m, n) array_like
+        The matrix that was partitioned.
+    found : BestPartition or Approximation
+        What `best_partition` or `approximate` returned.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `found` is neither, `dW` is no matrix of its shape, or `ax` no Axes.
+
+    Examples
+    --------
+    >>> import numpy as np, lowrank_blocks as lb
+    >>> dW = np.kron(np.diag([1.0, 2.0]), np.ones((4, 4)))
+    >>> [text.get_text() for text in lb.plot_partition(dW, lb.best_partition(dW, 16)).texts]
+    ['1', '1']
+    """
+    approximation = found.approximation if isinstance(found, BestPartition) else found
+    _require_approximation(approximation)
+    matrix = _of_shape(dW, approximation.shape)
+    ax = axes(ax)
+    size = np.abs(matrix.astype(np.float64))
+    _frame(ax, approximation.shape)
+    image = _show(ax, size, float(size.max()))
+    lines = _rectangles(approximation.blocks)
+    lines.set(facecolor="none", edgecolor="black", linewidth=0.6)
+    ax.add_collection(lines)
+    for block, rank in zip(approximation.blocks, approximation.ranks, strict=True):
+        if rank:
+            _number(ax, block, rank, color="black", fontsize=_font(block, approximation.shape), bbox=_PAPER)
+    ax.figure.colorbar(image, ax=ax, label="|ΔW| (units of ΔW)", shrink=0.8)
+    title = found.verdict if isinstance(found, BestPartition) else repr(approximation.structure)
+    ax.set_title(f"{title}\nrelative error {approximation.relative_error:.4g}", fontsize="medium")
+    return ax
 
 
 def _show(ax: Axes, values: Matrix, top: float) -> Any:
@@ -132,14 +177,29 @@ def _rectangles(blocks: Sequence[Block]) -> Any:
     return PatchCollection([Rectangle(corner, width, height) for corner, (height, width) in corners])
 
 
-def _number(ax: Axes, approximation: Approximation) -> None:
+def _number_all(ax: Axes, approximation: Approximation) -> None:
     dark = 0.5 * max(1, int(max(approximation.ranks)))
     size = min(10.0, 160 / max(1, len(approximation.ranks)) ** 0.5)
     for block, rank in zip(approximation.blocks, approximation.ranks, strict=True):
-        x = (block.cols.start + block.cols.stop) / 2
-        y = (block.rows.start + block.rows.stop) / 2
-        colour = "white" if rank < dark else "black"
-        ax.text(x, y, str(rank), ha="center", va="center", fontsize=size, color=colour)
+        _number(ax, block, rank, color="white" if rank < dark else "black", fontsize=size)
+
+
+def _number(ax: Axes, block: Block, rank: int, **text: Any) -> None:
+    x = (block.cols.start + block.cols.stop) / 2
+    y = (block.rows.start + block.rows.stop) / 2
+    ax.text(x, y, str(rank), ha="center", va="center", **text)
+
+
+def _font(block: Block, shape: Shape) -> float:
+    share = min(block.shape[0] / shape[0], block.shape[1] / shape[1])
+    return float(np.clip(100 * share, 3.5, 10))
+
+
+def _of_shape(dW: ArrayLike, shape: Shape) -> Matrix:
+    matrix = as_matrix(dW)
+    if matrix.shape != shape:
+        raise ValueError(f"dW must have the shape of the approximation, {shape}, got {matrix.shape}.")
+    return matrix
 
 
 def _pair(ax: Any) -> Any:

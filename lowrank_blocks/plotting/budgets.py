@@ -19,7 +19,7 @@ _DECADES = 100.0  # errors that span more than this are drawn on a logarithmic s
 
 
 def plot_error_curves(curves: Iterable[ErrorCurve], *, ax: Axes | None = None, **line_kwargs: Any) -> Axes:
-    """Plot relative error against parameter count, one staircase a curve.
+    """Plot relative error against parameter count, one staircase a curve; lower bounds are dotted.
 
     Where all curves are of matrices of one shape, a second axis gives each budget as the rank of a
     global factorisation, and a line marks the ``m * n`` numbers of the dense matrix.
@@ -55,6 +55,9 @@ def plot_error_curves(curves: Iterable[ErrorCurve], *, ax: Axes | None = None, *
         every = (0.02 * k, 0.12)  # in lengths of the picture, so that marks of different curves stay apart
         look = style | {"where": "post", "label": curve.label, "markevery": every, "markersize": 4}
         ax.step(curve.n_parameters, curve.relative_error, **(look | line_kwargs))
+        if curve.lower_bound is not None:
+            bound = {"color": style["color"], "linestyle": ":", "label": f"{curve.label}, lower bound"}
+            ax.plot(curve.n_parameters, curve.lower_bound, linewidth=1.2, **bound)
     shapes = {curve.shape for curve in drawn}
     left, right = min(map(_first_drop, drawn)) / 2, 1.25 * max(m * n for m, n in shapes)
     if any(c.n_parameters[-1] > 0 for c in drawn):
