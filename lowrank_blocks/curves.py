@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,9 +56,13 @@ class ErrorCurve:
     n_parameters: NDArray[np.int64]
     relative_error: NDArray[np.float64]
     lower_bound: NDArray[np.float64] | None = None
+    _solve: Callable[[int], float] | None = None  # the exact error within a budget between the steps
 
     def at(self, budget: int) -> float:
-        """Return the relative error within a budget: that of the last step that it buys.
+        """Return the relative error within a budget, as `approximate` would at that budget.
+
+        It is that of the last step, unless the steps do not tell all: with blocks of different cost
+        the optimum is solved for.
 
         Parameters
         ----------
@@ -74,10 +79,12 @@ class ErrorCurve:
             raise ValueError(
                 f"budget must be at least {self.n_parameters[0]}, where the curve starts, got {budget}."
             )
-        return float(self.relative_error[step])
+        if self._solve is None or budget >= self.n_parameters[-1]:
+            return float(self.relative_error[step])
+        return min(float(self.relative_error[step]), self._solve(budget))
 
     def budget_for(self, relative_error: float) -> int:
-        """Return the least budget on the curve that reaches a relative error.
+        """Return the least budget that reaches a relative error.
 
         Parameters
         ----------
@@ -96,7 +103,10 @@ class ErrorCurve:
             raise ValueError(
                 f"relative_error must be at least {least:.6g}, the least {self.label} reaches, got {target}."
             )
-        return int(self.n_parameters[step])
+        if self._solve is None or step == 0:
+            return int(self.n_parameters[step])
+        between = range(int(self.n_parameters[step - 1]), int(self.n_parameters[step]) + 1)
+        return between[bisect_left(between, -target, key=lambda budget: -self.at(budget))]
 
     @property
     def table(self) -> Table:

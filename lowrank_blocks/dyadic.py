@@ -21,6 +21,8 @@ Floats = NDArray[np.float64]
 Pair = tuple[int, int]
 Place = tuple[int, int, int, int]
 
+_SUMS = 1e-13  # relative rounding of the sums that are compared
+
 
 def halvings(edges: Edges, max_depth: int, min_block: int) -> list[Edges]:
     """Return the levels of an axis: the whole, the given parts, and their halves of halves.
@@ -72,7 +74,7 @@ class Tree:
     energy : float
         Energy discarded.
     bound : float
-        ``energy + price * n_parameters``: no tree with any ranks has less.
+        ``energy + price * n_parameters`` to rounding: no tree with any ranks has less.
     """
 
     price: float
@@ -139,9 +141,9 @@ class Rectangles:
                 options = [leaf, self._cut_rows(value, i, j, leaf), self._cut_cols(value, i, j, leaf)]
                 best = np.minimum(options[1], options[2])
                 # A cut must gain more than the rounding of sums, or noise would cut every leaf.
-                cut = best < leaf - 1e-13 * leaf
+                cut = best < (1 - _SUMS) * leaf
                 choice[i, j] = np.where(cut, np.where(options[1] <= options[2], 1, 2), 0).astype(np.int8)
-                value[i, j] = np.where(cut, best, leaf)
+                value[i, j] = np.minimum(best, leaf)
         return self._read_tree(choice, price, float(value[0, 0][0, 0]))
 
     def leaf_values(self, i: int, j: int, price: float) -> Floats:

@@ -27,8 +27,8 @@ class RankChoice:
         Rank of every block.
     guarantee : str
         ``"optimal ranks"`` if no other ranks within the budget discard less energy,
-        ``"greedy ranks"`` if they are known to be no worse than buying in order of energy per stored
-        number, which is optimal at the count that it spends,
+        ``"greedy ranks"`` if they are known to be no worse than `uniform` ones and than buying in order
+        of energy per stored number, which is optimal at the count that it spends,
         ``"given ranks"`` if nothing is claimed of the ranks. For its ranks, every truncation is optimal.
     bound : float
         Share of the energy of all spectra that any ranks within the budget discard at least
@@ -137,6 +137,8 @@ def best_ranks(spectra: Sequence[Spectrum], costs: Costs, budget: int) -> RankCh
     choice = best_counts([pool for pool, _ in pools], [int(c) for c in distinct], budget)
     owners = np.concatenate([owner[:k] for (_, owner), k in zip(pools, choice.counts, strict=True)])
     ranks = np.bincount(owners, minlength=len(values)).astype(np.int64)
+    if not choice.proved:
+        ranks = max(ranks, uniform(values, costs_, budget), key=lambda r: _kept(energies, r))
     total = sum(float(e.sum()) for e in energies)
     guarantee = "optimal ranks" if choice.proved else "greedy ranks"
     return RankChoice(ranks, guarantee, choice.bound / total if total else 0.0)
@@ -213,3 +215,7 @@ def _pool(energies: list[Spectrum], blocks: NDArray[np.intp]) -> tuple[Spectrum,
     owner = np.repeat(blocks, [len(energies[b]) for b in blocks])
     order = np.argsort(-merged, kind="stable")[: np.count_nonzero(merged)]
     return merged[order], owner[order]
+
+
+def _kept(energies: list[Spectrum], ranks: Ranks) -> float:
+    return sum(float(e[:r].sum()) for e, r in zip(energies, ranks, strict=True))

@@ -24,7 +24,7 @@ from lowrank_blocks.structures import DiagonalLocal, Global, Localized, Partitio
 from lowrank_blocks.verdicts import verdict
 
 TIE = 1e-12  # relative errors closer than this differ by rounding only
-_ROUNDING = 2e-12  # of the sums behind a bound
+_ROUNDING = 1e-14  # of the sums behind a bound
 _NOISE = 1e-28  # energy, as a share of the whole, below which values are rounding and are not searched for
 _TREES = 6  # partitions met on the way whose best ranks at the budget are tried
 
@@ -254,9 +254,7 @@ def search(rectangles: Rectangles, budget: int) -> list[Tree]:
 
 def relative_bound(rectangles: Rectangles, trees: Sequence[Tree], budget: int) -> float:
     """Return a lower bound on the relative error of every candidate within the budget."""
-    energies = [
-        tree.energy - tree.price * (budget - tree.n_parameters) - _ROUNDING * tree.bound for tree in trees
-    ]
+    energies = [(1 - _ROUNDING) * tree.bound - tree.price * budget for tree in trees]
     return math.sqrt(max(0.0, *energies) / rectangles.energy) if rectangles.energy else 0.0
 
 

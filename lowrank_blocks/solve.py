@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -135,7 +135,8 @@ def error_curve(
         Increasing budgets to evaluate, each as `approximate` would. By default all steps of the
         curve: for `adaptive`, singular values bought in order of energy per stored number, which is
         optimal at every step, and between the steps too if all blocks have one cost (a grid that
-        divides the shape); for `uniform`, every common rank.
+        divides the shape); if not, `ErrorCurve.at` and `ErrorCurve.budget_for` solve between the
+        steps. For `uniform`, every common rank.
     allocate : callable, optional
         `adaptive` (default), `uniform`, or with `budgets` any allocation.
 
@@ -242,7 +243,9 @@ class Decomposition:
         self, budgets: Sequence[int] | None = None, *, allocate: Allocation = adaptive
     ) -> ErrorCurve:
         """Return the error against the parameter count; see the function `error_curve`."""
+        solve = None
         if budgets is None:
+            solve = self._solve_between(allocate)
             counts, energies = steps(self._spectra, self.costs, allocate)
             errors = np.sqrt(energies + self._uncovered)
             errors /= errors[0] or 1.0  # the first step buys nothing
@@ -253,7 +256,13 @@ class Decomposition:
         label = repr(self.structure)
         if allocate is not adaptive and len(self.costs) > 1:
             label += f", {allocation_name(allocate)}"
-        return ErrorCurve(label, self.shape, _locked(counts), _locked(errors))
+        return ErrorCurve(label, self.shape, _locked(counts), _locked(errors), None, solve)
+
+    def _solve_between(self, allocate: Allocation) -> Callable[[int], float] | None:
+        """Return how to solve between the steps of a curve, where sorting does not tell the optimum."""
+        if allocate is not adaptive or len(set(self.costs.tolist())) == 1:
+            return None
+        return lambda budget: self._relative(self._scaled_error(self.choose_ranks(budget).ranks))
 
     def __repr__(self) -> str:
         m, n = self.shape

@@ -23,14 +23,14 @@ def verdict(structure: Structure, blocks: Sequence[Block], ranks: Ranks) -> str:
     used = [block for block, rank in zip(blocks, ranks, strict=True) if rank > 0]
     if not used:
         return "nothing"
-    if not isinstance(structure, Partition):
+    if len(used) == len(blocks) and not isinstance(structure, Partition):
         return repr(structure)
     if len(used) == 1:
         return f"one block, {_place(used[0])}"
     corner = _missing_corner(used)
     if corner is not None:
         return f"L-shape of {len(used)} blocks, {_place(_hull(used))} without its {corner}"
-    return f"{len(used)} of {len(blocks)} blocks in use"
+    return f"{len(used)} of {len(blocks)} blocks of {structure!r}"
 
 
 def _place(block: Block) -> str:
