@@ -30,7 +30,8 @@ def verdict(structure: Structure, blocks: Sequence[Block], ranks: Ranks) -> str:
     corner = _missing_corner(used)
     if corner is not None:
         return f"L-shape of {len(used)} blocks, {_place(_hull(used))} without its {corner}"
-    return f"{len(used)} of {len(blocks)} blocks of {structure!r}"
+    name = "" if isinstance(structure, Partition) else f" of {structure!r}"
+    return f"{len(used)} of {len(blocks)} blocks{name}" if len(used) < len(blocks) else f"{len(used)} blocks"
 
 
 def _place(block: Block) -> str:

@@ -32,3 +32,8 @@ def styles(count: int) -> list[dict[str, Any]]:
     """Return `count` line styles that differ in colour, dash and marker."""
     kinds = zip(cycle(COLOURS), cycle(_DASHES), cycle(_MARKERS), strict=False)
     return [{"color": c, "linestyle": d, "marker": m} for c, d, m in islice(kinds, count)]
+
+
+def error_text(relative_error: float) -> str:
+    """Return a relative error in four digits; what is rounding only is not shown as a number."""
+    return f"{relative_error:.4g}" if relative_error == 0 or relative_error > 1e-12 else "below 1e-12"

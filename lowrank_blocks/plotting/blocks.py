@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from lowrank_blocks._validation import Matrix, Shape, as_matrix
 from lowrank_blocks.approximation import Approximation
 from lowrank_blocks.partition import Block
-from lowrank_blocks.plotting._axes import HEAT, axes
+from lowrank_blocks.plotting._axes import HEAT, axes, error_text
 from lowrank_blocks.search import BestPartition
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def plot_residual(dW: ArrayLike, approximation: Approximation, *, ax: Sequence[A
     size = np.abs(matrix.astype(np.float64))
     rest = np.abs(matrix - approximation.to_dense().astype(np.float64))
     top = float(max(size.max(), rest.max()))
-    titles = ("|ΔW|", f"|ΔW − X|, relative error {approximation.relative_error:.4g}")
+    titles = ("|ΔW|", f"|ΔW − X|, relative error {error_text(approximation.relative_error)}")
     for panel, values, title in zip(pair, (size, rest), titles, strict=True):
         _frame(panel, approximation.shape)
         image = _show(panel, values, top)
@@ -155,7 +155,7 @@ def plot_partition(dW: ArrayLike, found: BestPartition | Approximation, *, ax: A
             _number(ax, block, rank, color="black", fontsize=_font(block, approximation.shape), bbox=_PAPER)
     ax.figure.colorbar(image, ax=ax, label="|ΔW| (units of ΔW)", shrink=0.8)
     title = found.verdict if isinstance(found, BestPartition) else repr(approximation.structure)
-    ax.set_title(f"{title}\nrelative error {approximation.relative_error:.4g}", fontsize="medium")
+    ax.set_title(f"{title}\nrelative error {error_text(approximation.relative_error)}", fontsize="medium")
     return ax
 
 
