@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import os
 import tempfile
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from lowrank_blocks._validation import Matrix, as_matrix
-
-_DAMAGED = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error)
 
 
 def read_matrices(path: Path) -> tuple[dict[str, Matrix], list[str]]:
@@ -67,17 +63,18 @@ def write_files(folder: Path, contents: Mapping[str, str | bytes]) -> None:
 def _arrays(path: Path) -> Iterator[tuple[str, Matrix]]:
     name = str(path)
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            yield name, loaded
-            return
-        with loaded:
-            for key in loaded.files:
-                name = f"{path}[{key}]"
-                yield name, loaded[key]
+        with path.open("rb") as stream:
+            loaded = np.load(stream, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                yield name, loaded
+                return
+            with loaded:
+                for key in loaded.files:
+                    name = f"{path}[{key}]"
+                    yield name, loaded[key]
     except FileNotFoundError:
         raise ValueError(f"{path} must be a file, got nothing there.") from None
-    except _DAMAGED as error:
+    except Exception as error:  # damaged bytes make numpy and zipfile raise almost anything
         raise ValueError(
             f"{name} must be an intact .npy or .npz file of numbers: {_first_line(error)}"
         ) from None

@@ -49,8 +49,9 @@ def _finding(report: lb.Report) -> str:
     best = min(rows, key=lambda row: row["relative_error"])
     count = len(report.comparisons)
     return (
-        f"Here `{best['label']}` has the least error overall, and on {best['times_best']} of the {count} matrices; "
-        f"the best of the others leaves {min(_ratio(row, best) for row in rows if row is not best):.2f} times its error."
+        f"Here `{best['label']}` has the least error overall, and on {best['times_best']} of the {count} "
+        f"matrices; the best of the others leaves "
+        f"{min(_ratio(row, best) for row in rows if row is not best):.2f} times its error."
     )
 
 

@@ -24,7 +24,8 @@ def texts(notebook):
     """Return all that the cells print or show, but not pictures and HTML."""
     outputs = [o for cell in notebook.cells if cell.cell_type == "code" for o in cell.outputs]
     shown = [o.get("text") or o.get("data", {}).get("text/plain", "") for o in outputs]
-    return [text for text in shown if not text.startswith(("<Figure", "<Axes", "array([<Axes"))]
+    numbers = [text for text in shown if not text.startswith(("<Figure", "<Axes", "array([<Axes"))]
+    return "".join(numbers)  # one print may arrive in several pieces
 
 
 def outlines(notebook):

@@ -1,0 +1,14 @@
+"""One thread, since small matrices only queue for more; and one hypothesis profile.
+
+The profile is seeded, so that a run can be repeated, and has no deadlines, which would time the machine.
+"""
+
+from hypothesis import settings
+from threadpoolctl import threadpool_limits
+
+import lowrank_blocks  # noqa: F401  (loads numpy, whose threads are limited next)
+
+threadpool_limits(1)
+
+settings.register_profile("lowrank_blocks", deadline=None, derandomize=True, max_examples=100)
+settings.load_profile("lowrank_blocks")

@@ -1,0 +1,158 @@
+"""Oracles: the same answers by other means. Nothing here may come from the package under test."""
+
+import math
+from fractions import Fraction
+from itertools import product
+
+import numpy as np
+
+EPS = 2.0**-52
+
+
+def tolerance(data, safety=256.0, eps=EPS):
+    """Return safety × eps × norm of the data: what rounding may change in a norm or an error."""
+    return safety * eps * math.hypot(*np.asarray(data, dtype=np.float64).ravel().tolist())
+
+
+# Geometry: a block is a pair of index lists, rows and columns.
+
+
+def axis_parts(axis, length):
+    """Cut an axis: an int cuts at the floors of i/axis of its length, a tuple holds the edges."""
+    if isinstance(axis, int):
+        axis = [math.floor(Fraction(i, axis) * length) for i in range(axis + 1)]
+    return [list(range(axis[k], axis[k + 1])) for k in range(len(axis) - 1)]
+
+
+def grid(rows, cols, m, n):
+    """Return all blocks of a grid, row by row."""
+    return [(r, c) for r in axis_parts(rows, m) for c in axis_parts(cols, n)]
+
+
+def diagonal(parts, m, n):
+    """Return the diagonal blocks of a grid."""
+    row_parts, col_parts = axis_parts(parts, m), axis_parts(parts, n)
+    return [(row_parts[k], col_parts[k]) for k in range(len(row_parts))]
+
+
+def pick(W, block):
+    """Return the entries of one block in float64."""
+    return np.asarray(W, dtype=np.float64)[np.ix_(*block)]
+
+
+def coverage(blocks, shape):
+    """Return how many blocks hold each entry."""
+    count = np.zeros(shape, dtype=int)
+    for block in blocks:
+        count[np.ix_(*block)] += 1
+    return count
+
+
+def block_spectra(W, blocks):
+    """Return the singular values of every block."""
+    return [np.linalg.svd(pick(W, block), compute_uv=False) for block in blocks]
+
+
+def block_costs(blocks):
+    """Return what one unit of rank costs in each block: a column of B and a row of A."""
+    return [len(rows) + len(cols) for rows, cols in blocks]
+
+
+# Errors.
+
+
+def outside_energy(W, blocks):
+    """Return the sum of squares of the entries in no block."""
+    rest = np.asarray(W, dtype=np.float64)[coverage(blocks, np.shape(W)) == 0]
+    return math.fsum(float(x) ** 2 for x in rest)
+
+
+def best_error(W, blocks, ranks):
+    """Return the least Frobenius error with one rank a block."""
+    squares = [outside_energy(W, blocks)]
+    for spectrum, rank in zip(block_spectra(W, blocks), ranks, strict=True):
+        squares += [float(x) ** 2 for x in spectrum[rank:]]
+    return math.sqrt(math.fsum(squares))
+
+
+def least_error(W, blocks, budget):
+    """Return the least Frobenius error over all ranks within the budget."""
+    costs, spectra = block_costs(blocks), block_spectra(W, blocks)
+    budget = min(budget, sum(c * len(s) for c, s in zip(costs, spectra, strict=True)))
+    return math.sqrt(outside_energy(W, blocks) + float(least_discarded(spectra, costs, budget)[budget]))
+
+
+def residual(W, X):
+    """Return ‖W − X‖, entry by entry in float64."""
+    return float(np.linalg.norm(np.asarray(W, dtype=np.float64) - np.asarray(X, dtype=np.float64)))
+
+
+def alternating_error(W, rank, rng, sweeps=60):
+    """Return the error that alternating least squares reaches from a random start: no SVD is involved."""
+    A = rng.standard_normal((rank, W.shape[1]))
+    for _ in range(sweeps):
+        B = np.linalg.lstsq(A.T, W.T, rcond=None)[0].T
+        A = np.linalg.lstsq(B, W, rcond=None)[0]
+    return residual(W, B @ A)
+
+
+# Ranks.
+
+
+def kept_energy(spectra, ranks):
+    """Return the energy that ranks keep; exact for integer spectra."""
+    return sum(sum(float(x) ** 2 for x in s[:r]) for s, r in zip(spectra, ranks, strict=True))
+
+
+def spent(costs, ranks):
+    """Return what ranks cost."""
+    return sum(int(c) * int(r) for c, r in zip(costs, ranks, strict=True))
+
+
+def all_ranks(spectra):
+    """Return every choice of ranks."""
+    return product(*(range(len(s) + 1) for s in spectra))
+
+
+def most_energy(spectra, costs, budget):
+    """Return the most energy that any ranks within the budget keep, by trying them all."""
+    return max(kept_energy(spectra, r) for r in all_ranks(spectra) if spent(costs, r) <= budget)
+
+
+def least_discarded(spectra, costs, budget):
+    """Return the least energy discarded within each budget 0, ..., `budget`, by dynamic programming."""
+    least = np.zeros(budget + 1)
+    for spectrum, cost in zip(spectra, costs, strict=True):
+        here = np.full(budget + 1, np.inf)
+        for rank in range(min(len(spectrum), budget // cost) + 1):
+            tail = math.fsum(float(x) ** 2 for x in spectrum[rank:])
+            paid = rank * cost
+            here[paid:] = np.minimum(here[paid:], least[: budget + 1 - paid] + tail)
+        least = here
+    return least
+
+
+def greedy_energy(spectra, costs, budget):
+    """Return the energy kept by buying in order of energy/cost until one value does not fit, and its cost."""
+    offers = [
+        (Fraction(float(x)) ** 2 / int(c), int(c), b)
+        for b, (s, c) in enumerate(zip(spectra, costs, strict=True))
+        for x in s
+    ]
+    kept, paid = Fraction(0), 0
+    for density, cost, _ in sorted(offers, key=lambda offer: -offer[0]):
+        if paid + cost > budget:
+            break
+        kept, paid = kept + density * cost, paid + cost
+    return float(kept), paid
+
+
+def uniform_ranks(spectra, costs, budget):
+    """Return the largest common rank that fits, capped at the length of each spectrum."""
+    ranks = [0] * len(spectra)
+    for common in range(1, max(map(len, spectra)) + 1):
+        raised = [min(common, len(s)) for s in spectra]
+        if spent(costs, raised) > budget:
+            break
+        ranks = raised
+    return ranks
