@@ -90,8 +90,8 @@ def adaptive(spectra: Sequence[Spectrum], costs: Costs, budget: int) -> Ranks:
     have at most three distinct costs; that is every grid made from numbers of parts. With more
     distinct costs (arbitrary edges) the search is still exhaustive where it is cheap; otherwise the
     answer is no worse than the `uniform` one, and than the greedy one: values bought in order of
-    energy per stored number, which is optimal among all ranks that spend no more than it spends. `Approximation.guarantee` tells
-    which it was.
+    energy per stored number, which is optimal among all ranks that spend no more than it spends.
+    `Approximation.guarantee` tells which it was.
     Among ranks of equal error, values of zero are never bought.
 
     Parameters

@@ -7,7 +7,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import strategies as st
-from oracles import diagonal, grid
+from oracles import coverage, diagonal, grid
 
 import lowrank_blocks as lb
 
@@ -57,8 +57,14 @@ KINDS = [
         lambda m, n: grid((0, 1, 3, m), (0, 1, 5, n), m, n),
         (4, 6),
     ),
+    Kind(
+        "partition",
+        lambda m, n: lb.Partition([(0, 2, 0, n), (2, m, 0, 1), (3, m, 2, n)]),
+        lambda m, n: [([0, 1], range(n)), (range(2, m), [0]), (range(3, m), range(2, n))],
+        (5, 4),
+    ),
 ]
-COVERING = [kind for kind in KINDS if not kind.name.startswith("diagonal") or kind.name == "diagonal 1"]
+COVERING = [kind for kind in KINDS if coverage(kind.blocks(24, 24), (24, 24)).all()]
 
 
 def with_spectrum(shape, spectrum, seed=0):
