@@ -20,10 +20,14 @@ Values = NDArray[np.float64]
 UNIT = 2.0**-53
 PROMISE_DOUBLE = 1e-10
 PROMISE_SINGLE = 1e-7
-SMALL_SIDE = 128  # up to here LAPACK is cheap, and blocks are held to a hundredth of the promise
+SMALL_SIDE = 64  # up to here LAPACK is cheap, and blocks are held to a hundredth of the promise
 
-_VALUE = 16.0  # one eigenvalue of a Gram matrix, in units of root * UNIT * the largest
-_FROBENIUS = 8.0  # all of them together, in units of root * UNIT * trace
+# What rounding adds to a Gram matrix and its eigenvalues: in the spectral norm, in units of
+# root * UNIT * the largest, and of UNIT * the Frobenius norm; in the Frobenius norm, of
+# root * UNIT * the trace.
+_LARGEST = 16.0
+_ALL = 80.0
+_TRACE = 8.0
 _LAPACK = 16.0  # backward error of an SVD, in units of root * UNIT * norm
 _PANEL = 256  # products this long are summed as one
 
@@ -75,30 +79,47 @@ def root(shape: tuple[int, ...]) -> float:
     return math.sqrt(shape[-2] + shape[-1] / _PANEL)
 
 
-def eigen_sum(largest: Any, trace: Any, shape: tuple[int, ...], count: Any) -> Any:
+def eigen_sum(values: Values, trace: Any, shape: tuple[int, ...], count: Any) -> Any:
     """Bound what rounding adds to the sum of `count` eigenvalues of a Gram matrix.
 
     A perturbation moves such a sum by at most `count` times its spectral norm, and by at most
     ``sqrt(count)`` times its Frobenius norm.
+
+    Parameters
+    ----------
+    values : (..., k) array
+        The singular values, or the largest alone.
+    trace : float or (..., 1) array
+        Sum of all their squares.
+    shape : (..., k, l)
+        Shape of the blocks, smaller side first.
+    count : int or array of int
+        How many eigenvalues.
     """
-    return UNIT * root(shape) * np.minimum(count * _VALUE * largest, np.sqrt(count) * _FROBENIUS * trace)
+    return np.minimum(count * _spectral(values, shape), np.sqrt(count) * _frobenius(trace, shape))
 
 
 def gram_energy(values: Values, shape: tuple[int, ...]) -> Values:
     """Bound the errors of the energies left by ranks ``0, ..., k - 1``, taken from a Gram matrix.
 
-    Parameters
-    ----------
-    values : (..., k) array
-        Singular values, descending.
-    shape : (..., k, l)
-        Shape of the blocks, smaller side first.
+    They are sums of the least eigenvalues, and the trace less sums of the largest.
     """
     ranks = np.arange(float(shape[-2]))
-    largest, trace = np.square(values[..., :1]), np.square(values).sum(axis=-1, keepdims=True)
-    from_below = eigen_sum(largest, trace, shape, shape[-2] - ranks)
-    from_above = UNIT * root(shape) * np.sqrt(ranks + 1) * _FROBENIUS * trace
-    return np.asarray(np.minimum(from_below, from_above))
+    trace = np.square(values).sum(axis=-1, keepdims=True)
+    from_below = eigen_sum(values, trace, shape, shape[-2] - ranks)
+    return np.asarray(np.minimum(from_below, np.sqrt(ranks + 1) * _frobenius(trace, shape)))
+
+
+def _spectral(values: Values, shape: tuple[int, ...]) -> Values:
+    largest = _LARGEST * root(shape) * np.square(values[..., :1])
+    if values.shape[-1] < shape[-2]:
+        return UNIT * largest
+    all_ = np.sqrt(np.square(np.square(values)).sum(axis=-1, keepdims=True))
+    return np.asarray(UNIT * np.minimum(largest, _ALL * root(shape) / math.sqrt(shape[-2]) * all_))
+
+
+def _frobenius(trace: Any, shape: tuple[int, ...]) -> Any:
+    return _TRACE * UNIT * root(shape) * trace
 
 
 def error_of_root(energy: Values, slack: Values) -> Values:

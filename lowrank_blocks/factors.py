@@ -87,7 +87,7 @@ def leading(rows: Array, rank: int, tolerance: float, known: Known | None = None
                 return found
             matrix = gram(rows, both_halves=True)
     values, vectors = _top_eigenpairs(matrix, rank)
-    return question.judged(vectors, "gram", lambda: question.slack(values[0])) or _by_svd(rows, rank)
+    return question.judged(vectors, "gram", lambda: question.slack(values[:1])) or _by_svd(rows, rank)
 
 
 class _Question:
@@ -114,9 +114,10 @@ class _Question:
             return None
         return Leading(basis, values, right, error, excess + loss, method)
 
-    def slack(self, largest: float) -> float:
+    def slack(self, largest: Array) -> float:
         """Bound the energy missed by eigenvectors that LAPACK found: twice what rounding can add."""
-        return 2 * float(eigen_sum(largest, self.norm**2, self.rows.shape, self.rank))
+        top = np.sqrt(np.maximum(largest, 0.0))
+        return 2 * float(eigen_sum(top, self.norm**2, self.rows.shape, self.rank)[0])
 
     def _against_known(self, error: float) -> float:
         return max(0.0, error - self.known.error + self.known.bound) if self.known else np.inf

@@ -13,7 +13,8 @@ from lowrank_blocks.threads import parallel
 Array = NDArray[np.float64]
 
 _PANEL = 512  # rows of a Gram matrix made at a time
-_SLAB = 1 << 20  # entries of a residual made at a time
+_TALL_PANEL = 1024  # rows of a product with a few columns made at a time
+_SLAB = 1 << 17  # entries of a residual made at a time: they stay in the cache
 
 
 def flat(block: Matrix) -> Matrix:
@@ -58,7 +59,7 @@ def times(square: Array, columns: Array) -> Array:
     def fill(panel: slice) -> None:
         np.matmul(square[panel], columns, out=product[panel])
 
-    parallel(fill, _panels(len(square), _PANEL))
+    parallel(fill, _panels(len(square), _TALL_PANEL))
     return product
 
 

@@ -91,16 +91,17 @@ def missed_energy(matrix: Array, ritz: Ritz, shape: tuple[int, int], tolerance: 
     deflated.flat[:: len(matrix) + 1] += ceiling
     if dpotrf(deflated, lower=1, clean=0, overwrite_a=1)[1] != 0:
         return float("inf")
-    rounding = 2 * float(eigen_sum(ritz.values[0], trace, shape, rank))  # of G, and of its deflation
+    top = np.sqrt(np.maximum(ritz.values[:1], 0.0))
+    rounding = 2 * float(eigen_sum(top, trace, shape, rank)[0])  # of G, and of its deflation
     rounding += rank * _FACTORISATION * root(shape) * UNIT * ceiling
     return float(ritz.residuals.sum() + np.maximum(ceiling - ritz.values, 0.0).sum() + rounding)
 
 
 def _krylov(matrix: Array, rank: int) -> Iterator[tuple[Array, Array]]:
     """Yield growing orthonormal bases of a block Krylov space, and their images under `matrix`."""
-    width = max(4, rank // 4)
+    width = max(8, rank // 4)
     most = min(_LAST_LOOK * rank + 8 * width, len(matrix) // 3) // width
-    look = _FIRST_LOOK * rank + 4 * width
+    look = _FIRST_LOOK * rank + 2 * width
     basis = np.empty((len(matrix), most * width))
     images = np.empty_like(basis)
     block = np.linalg.qr(np.random.default_rng(0).standard_normal((len(matrix), width)))[0]
