@@ -129,6 +129,6 @@ def error_of_root(energy: Values, slack: Values) -> Values:
     return np.where(certain, slack / np.where(certain, most, 1.0), np.sqrt(slack))
 
 
-def lapack_norm(norm: float, shape: tuple[int, ...]) -> float:
+def lapack_norm(norm: Any, shape: tuple[int, ...]) -> Any:
     """Bound the error of any truncation error of a block whose SVD is LAPACK's."""
     return _LAPACK * UNIT * root(shape) * norm

@@ -266,7 +266,9 @@ class Decomposition:
         if budgets is None:
             solve = self._solve_between(allocate)
             dense = self.shape[0] * self.shape[1]
-            while self._found.require(ranks_at(dense, self._spectra, self.costs, allocate)):
+            while not self._found.complete and self._found.require(
+                ranks_at(dense, self._spectra, self.costs, allocate)
+            ):
                 pass
             counts, energies = steps(self._spectra, self.costs, allocate)
             errors = np.sqrt(energies + self._uncovered)

@@ -44,7 +44,7 @@ Factors = tuple[Matrix, Matrix]
 
 GRAM_FROM = 32  # smaller sides below this: LAPACK's SVD; tests/benchmarks/crossovers.py measures it
 _ALONE_FROM = 512  # smaller sides from this on: a lone block is spread over the workers
-_SLAB = 1 << 19  # entries of blocks stacked at a time
+_SLAB = 1 << 18  # entries of blocks stacked at a time
 
 
 class BlockSpectra:
@@ -77,8 +77,8 @@ class BlockSpectra:
     def __init__(self, blocks: Sequence[Matrix], exponent: int = 0, accuracy: float = PROMISE_DOUBLE) -> None:
         self._blocks, self._exponent, self._accuracy = blocks, exponent, accuracy
         self._found = self._solved(range(len(blocks)), gram=True)
-        self.values = [self._scaled_back(f) for f in self._found]
-        self.tails = [tail_energy(s) for s in self.values]
+        self.values = [self._in_common_units(f.values, f, 1) for f in self._found]
+        self.tails = [self._in_common_units(f.tails, f, 2) for f in self._found]
         self._share = math.hypot(*(math.sqrt(t[0]) for t in self.tails)) / math.sqrt(len(blocks))
         self.proven = [self._proven(k) for k in range(len(blocks))]
         self.require([b.shape[0] * b.shape[1] // sum(b.shape) for b in blocks])
@@ -96,12 +96,18 @@ class BlockSpectra:
             for f, rank in zip(self._found, self.proven, strict=True)
         )
 
+    @property
+    def complete(self) -> bool:
+        """Whether every rank is certified."""
+        return all(p == len(s) for p, s in zip(self.proven, self.values, strict=True))
+
     def require(self, ranks: Sequence[int] | NDArray[np.int64]) -> bool:
         """Refine the blocks that are not certified at these ranks; return whether there are any."""
         weak = [k for k, r in enumerate(ranks) if self.proven[k] < r < len(self.values[k])]
         for k, found in zip(weak, self._solved(weak, gram=False), strict=True):
-            self._found[k], self.values[k] = found, self._scaled_back(found)
-            self.tails[k], self.proven[k] = tail_energy(self.values[k]), len(self.values[k])
+            self._found[k], self.proven[k] = found, len(found.values)
+            self.values[k] = self._in_common_units(found.values, found, 1)
+            self.tails[k] = self._in_common_units(found.tails, found, 2)
         return bool(weak)
 
     def settle(self) -> None:
@@ -112,10 +118,9 @@ class BlockSpectra:
         with one_blas_thread(with_scipy=any(min(self._blocks[k].shape) >= _ALONE_FROM for k in chosen)):
             return _spectra(self._blocks, chosen, gram=gram)
 
-    def _scaled_back(self, found: _Found) -> Spectrum:
-        values = np.ldexp(found.values, found.exponent - self._exponent)
-        values.flags.writeable = False
-        return values
+    def _in_common_units(self, array: Spectrum, found: _Found, power: int) -> Spectrum:
+        shift = found.exponent - self._exponent
+        return array if shift == 0 else np.ldexp(array, power * shift)
 
     def _proven(self, k: int) -> int:
         """Return the rank up to which the bounds stay below the accuracy, relative to this block's share."""
@@ -125,8 +130,10 @@ class BlockSpectra:
         strict = self._accuracy == PROMISE_DOUBLE and side <= SMALL_SIDE
         accuracy = self._accuracy / (100 if strict else 1) / math.sqrt(2)
         allowed = accuracy * max(math.sqrt(self.tails[k][0]), self._share)
+        if math.ldexp(found.worst, found.exponent - self._exponent) <= allowed:
+            return side
         weak = ~(np.ldexp(found.bounds, found.exponent - self._exponent) <= allowed)
-        return int(np.argmax(weak)) - 1 if weak.any() else side
+        return int(np.argmax(weak)) - 1
 
 
 def singular_values(blocks: Sequence[Matrix], exponent: int = 0) -> list[Spectrum]:
@@ -190,14 +197,14 @@ def leading_factors(
         return parallel(solve, range(len(blocks)))
 
 
-def tail_energy(spectrum: Spectrum) -> Spectrum:
-    """Squared error left by every truncation of a spectrum.
+def tail_energy(spectra: Spectrum) -> Spectrum:
+    """Squared error left by every truncation of a spectrum, or of each row of several.
 
     Entry ``r`` is ``sum(spectrum[r:] ** 2)`` for ``r = 0, ..., k``; the last is exactly 0.
     Summed from the smallest value up: ``total - kept`` would cancel.
     """
-    tail = np.zeros(len(spectrum) + 1)
-    tail[:-1] = np.cumsum(np.square(spectrum)[::-1])[::-1]
+    tail = np.zeros((*spectra.shape[:-1], spectra.shape[-1] + 1))
+    tail[..., :-1] = np.cumsum(np.square(spectra)[..., ::-1], axis=-1)[..., ::-1]
     return tail
 
 
@@ -226,8 +233,10 @@ class _Found:
     """A spectrum divided by a power of two of its own, with bounds on the errors left by all ranks."""
 
     values: Spectrum
+    tails: Spectrum
     exponent: int
     bounds: Spectrum
+    worst: float
     method: str
 
 
@@ -250,16 +259,22 @@ def _solve(rows: list[Matrix], *, gram: bool) -> list[_Found]:
     """Return the spectra of blocks of one shape, smaller side first."""
     stack, exponents = _stacked(rows)
     shape = stack.shape[-2:]
-    if not gram or shape[0] < GRAM_FROM:
-        values, method = lapack_values(stack), "lapack"
-        bounds = np.array([[lapack_norm(float(np.linalg.norm(s)), shape)] for s in values])
+    by_gram = gram and shape[0] >= GRAM_FROM
+    if not by_gram:
+        values = lapack_values(stack)
+    elif len(stack) == 1 and shape[0] >= _ALONE_FROM:
+        values = gram_values(stack[0])[None]
     else:
-        alone = len(stack) == 1 and shape[0] >= _ALONE_FROM
-        values = gram_values(stack[0])[None] if alone else stacked_gram_values(stack)
-        method = "gram"
-        energies = np.cumsum(np.square(values)[:, ::-1], axis=1)[:, ::-1]
-        bounds = error_of_root(energies, gram_energy(values, shape))
-    return [_Found(s, int(e), b, method) for s, e, b in zip(values, exponents, bounds, strict=True)]
+        values = stacked_gram_values(stack)
+    tails = tail_energy(values)
+    if by_gram:
+        bounds = error_of_root(tails[:, :-1], gram_energy(values, shape))
+    else:
+        bounds = lapack_norm(np.sqrt(tails[:, :1]), shape)
+    values.flags.writeable = tails.flags.writeable = False
+    columns = values, tails, exponents.tolist(), bounds, bounds.max(axis=1).tolist()
+    method = "gram" if by_gram else "lapack"
+    return [_Found(*row, method) for row in zip(*columns, strict=True)]
 
 
 def _stacked(rows: list[Matrix]) -> tuple[NDArray[np.float64], NDArray[np.intc]]:
