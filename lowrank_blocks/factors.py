@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 
 # Crossovers, in entries of the smaller side and in ranks; tests/benchmarks/crossovers.py measures them.
 SVD_BELOW = 64  # sides below this: LAPACK's SVD
-LANCZOS_FROM = 256  # sides from this on: Lanczos ...
+LANCZOS_FROM = 512  # sides from this on: Lanczos ...
 LANCZOS_SHARE = 12  # ... for ranks up to side / this
 SUBSET_SHARE = 3  # ranks up to side / this: some eigenvectors of the Gram matrix; beyond: all
 

@@ -100,9 +100,9 @@ def missed_energy(matrix: Array, ritz: Ritz, shape: tuple[int, int], tolerance: 
 def _krylov(matrix: Array, rank: int) -> Iterator[tuple[Array, Array]]:
     """Yield growing orthonormal bases of a block Krylov space, and their images under `matrix`."""
     width = max(8, rank // 4)
-    most = min(_LAST_LOOK * rank + 8 * width, len(matrix) // 3) // width
+    most = min(_LAST_LOOK * rank + 8 * width, len(matrix) // 2) // width
     look = _FIRST_LOOK * rank + 2 * width
-    basis = np.empty((len(matrix), most * width))
+    basis = np.empty((len(matrix), most * width), order="F")  # untouched columns take no memory
     images = np.empty_like(basis)
     block = np.linalg.qr(np.random.default_rng(0).standard_normal((len(matrix), width)))[0]
     for step in range(1, most + 1):

@@ -25,13 +25,12 @@ _MOST_WORKERS = 8  # by default: the blocks of one matrix seldom feed more
 
 
 class _State:
-    """What the process shares: the pool, the BLAS limit, and how many calls stand inside it."""
+    """What the process shares: the pool of workers, and the limit of BLAS while it is set."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.workers: int | None = None
         self.pool: ThreadPoolExecutor | None = None
-        self.depth = 0
         self.limit: Any = None
         self.controller: Any = None
         self.inside = threading.local()
@@ -83,20 +82,24 @@ def parallel(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Resu
 
 @contextmanager
 def one_blas_thread(*, with_scipy: bool) -> Iterator[None]:
-    """Limit BLAS to one thread while any call stands inside; `with_scipy` if its BLAS will be called."""
+    """Limit BLAS to one thread; `with_scipy` if scipy's BLAS will be called.
+
+    The limit is the process's, so the thread that set it must lift it. Other threads that come in
+    the meantime find it set, and at worst go on without it.
+    """
     if with_scipy:
         import_module("scipy.linalg")
     with _state.lock:
-        if _state.depth == 0:
+        mine = _state.limit is None
+        if mine:
             _state.limit = _controller().limit(limits=1, user_api="blas")
-        _state.depth += 1
     try:
         yield
     finally:
-        with _state.lock:
-            _state.depth -= 1
-            if _state.depth == 0:
+        if mine:
+            with _state.lock:
                 _state.limit.restore_original_limits()
+                _state.limit = None
 
 
 def _controller() -> Any:
