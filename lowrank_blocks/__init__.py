@@ -26,9 +26,12 @@ from lowrank_blocks.ranks import adaptive, uniform
 from lowrank_blocks.reports import Comparison, Report, Row, compare
 from lowrank_blocks.search import BestPartition, best_partition, partition_curve
 from lowrank_blocks.solve import Decomposition, approximate, decompose, error_curve
+from lowrank_blocks.spectra import Accuracy
 from lowrank_blocks.structures import DiagonalLocal, Global, Localized, Partition, Structure
+from lowrank_blocks.threads import set_workers
 
 __all__ = [
+    "Accuracy",
     "Approximation",
     "BestPartition",
     "Block",
@@ -60,6 +63,7 @@ __all__ = [
     "plot_residual",
     "plot_spectra",
     "rank_budget",
+    "set_workers",
     "synthetic",
     "uniform",
 ]

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 Matrix = NDArray[Any]
 Shape = tuple[int, int]
 
+_SLAB = 1 << 19  # entries judged at a time
 _FLOATS = {"float16", "bfloat16", "float32", "float64"}
 
 
@@ -24,10 +25,7 @@ def as_matrix(value: ArrayLike, name: str = "dW") -> Matrix:
     matrix = _as_numeric(value, name)
     if matrix.ndim != 2 or matrix.size == 0:
         raise ValueError(f"{name} must be a nonempty 2-D matrix, got shape {matrix.shape}.")
-    finite = np.isfinite(matrix)
-    if not finite.all():
-        i, j = (int(k) for k in np.unravel_index(np.argmin(finite), matrix.shape))
-        raise ValueError(f"{name} must be finite, got {name}[{i}, {j}] = {matrix[i, j]}.")
+    _require_finite(matrix, name)
     return matrix
 
 
@@ -77,6 +75,17 @@ def as_real(value: object, name: str, rule: str = "a finite number that is not n
     if not 0 <= number < np.inf:
         raise ValueError(f"{name} must be {rule}, got {number}.")
     return number
+
+
+def _require_finite(matrix: Matrix, name: str) -> None:
+    """Refuse NaN and infinity, looking at some rows at a time to save memory."""
+    step = max(1, _SLAB // matrix.shape[1])
+    for start in range(0, len(matrix), step):
+        finite = np.isfinite(matrix[start : start + step])
+        if not finite.all():
+            i, j = (int(k) for k in np.unravel_index(np.argmin(finite), finite.shape))
+            i += start
+            raise ValueError(f"{name} must be finite, got {name}[{i}, {j}] = {matrix[i, j]}.")
 
 
 def _as_numeric(value: ArrayLike, name: str) -> Matrix:

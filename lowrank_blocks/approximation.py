@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from lowrank_blocks._validation import Matrix, Shape, as_vector_or_matrix
 from lowrank_blocks.partition import Block
 from lowrank_blocks.ranks import Ranks
-from lowrank_blocks.spectra import Factors
+from lowrank_blocks.spectra import Accuracy, Factors
 from lowrank_blocks.structures import Structure
 
 if TYPE_CHECKING:
@@ -43,6 +43,9 @@ class Approximation:
         What is known of the ranks: ``"optimal ranks"``, ``"greedy ranks"`` or ``"given ranks"``
         (see `adaptive`). For its ranks, every approximation is optimal (Eckart & Young,
         doi 10.1007/BF02288367).
+    accuracy : Accuracy
+        How the factors of every block were computed, and a certified bound on how far rounding can
+        have moved their error.
 
     Examples
     --------
@@ -61,6 +64,7 @@ class Approximation:
     error: float
     relative_error: float
     guarantee: str
+    accuracy: Accuracy = field(repr=False)
 
     # Lets `ndarray @ approximation` reach __rmatmul__ instead of looping over entries.
     __array_ufunc__ = None

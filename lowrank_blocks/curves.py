@@ -179,6 +179,17 @@ def steps(spectra: Sequence[Spectrum], costs: Ranks, allocate: Allocation) -> Po
     )
 
 
+def ranks_at(budget: int, spectra: Sequence[Spectrum], costs: Ranks, allocate: Allocation) -> Ranks:
+    """Return the ranks at the last of these steps within a budget."""
+    if allocate is uniform:
+        return uniform(spectra, costs, budget)
+    owner = np.repeat(np.arange(len(costs)), [len(s) for s in spectra])
+    density = np.concatenate([np.square(s) / c for s, c in zip(spectra, costs, strict=True)])
+    order = np.argsort(-density, kind="stable")
+    bought = int(np.searchsorted(np.cumsum(costs[owner[order]]), budget, side="right"))
+    return np.bincount(owner[order[:bought]], minlength=len(costs))
+
+
 def frontier(n_parameters: NDArray[np.int64], errors: NDArray[np.float64]) -> Points:
     """Drop the points that store no fewer numbers than one of no greater error."""
     order = np.lexsort((errors, n_parameters))

@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 Pair = tuple[int, int]
 Place = tuple[int, int, int, int]
 
-_SUMS = 1e-13  # relative rounding of the sums that are compared
+_SUMS = 1e-11  # how far rounding sets apart the energies of nested rectangles, and more
 
 
 def halvings(edges: Edges, max_depth: int, min_block: int) -> list[Edges]:
@@ -140,7 +140,7 @@ class Rectangles:
                 leaf = self.leaf_values(i, j, price)
                 options = [leaf, self._cut_rows(value, i, j, leaf), self._cut_cols(value, i, j, leaf)]
                 best = np.minimum(options[1], options[2])
-                # A cut must gain more than the rounding of sums, or noise would cut every leaf.
+                # A cut must gain more than rounding, or noise would cut every leaf.
                 cut = best < (1 - _SUMS) * leaf
                 choice[i, j] = np.where(cut, np.where(options[1] <= options[2], 1, 2), 0).astype(np.int8)
                 value[i, j] = np.minimum(best, leaf)

@@ -243,7 +243,9 @@ def search(rectangles: Rectangles, budget: int) -> list[Tree]:
         price = (low.energy - high.energy) / (high.n_parameters - low.n_parameters)
         tree = rectangles.best_tree(price)
         met.append(tree)
-        if tree.bound >= (low.energy + price * low.n_parameters) * (1 - 1e-12):
+        chord = low.energy + price * low.n_parameters
+        between = low.n_parameters < tree.n_parameters < high.n_parameters
+        if tree.bound >= chord * (1 - 1e-12) or not between:
             break  # low and high are neighbours on the hull
         if tree.n_parameters <= budget:
             low = tree

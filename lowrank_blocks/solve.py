@@ -12,8 +12,10 @@ from numpy.typing import ArrayLike
 
 from lowrank_blocks._validation import Matrix, Shape, as_count, as_matrix
 from lowrank_blocks.approximation import Approximation
+from lowrank_blocks.assembly import assembled, energy, locked, require_norm
 from lowrank_blocks.budgets import block_cost
-from lowrank_blocks.curves import ErrorCurve, as_budgets, frontier, steps
+from lowrank_blocks.curves import ErrorCurve, as_budgets, frontier, ranks_at, steps
+from lowrank_blocks.direct import approximate_directly
 from lowrank_blocks.ranks import (
     Allocation,
     RankChoice,
@@ -24,13 +26,14 @@ from lowrank_blocks.ranks import (
     choose_ranks,
 )
 from lowrank_blocks.spectra import (
-    Factors,
+    Accuracy,
+    BlockSpectra,
+    Known,
     Spectrum,
     common_exponent,
     leading_factors,
+    promise,
     scaled,
-    singular_values,
-    tail_energy,
 )
 from lowrank_blocks.structures import Structure, as_structure
 
@@ -80,7 +83,9 @@ def approximate(
     >>> round(best.error, 12) == round(2**0.5, 12)
     True
     """
-    return decompose_view(as_matrix(dW), as_structure(structure)).within(budget, allocate=allocate)
+    matrix, structure = as_matrix(dW), as_structure(structure)
+    direct = approximate_directly(matrix, structure, budget, allocate)
+    return direct or decompose_view(matrix, structure).within(budget, allocate=allocate)
 
 
 def decompose(dW: ArrayLike, structure: Structure) -> Decomposition:
@@ -136,7 +141,8 @@ def error_curve(
         curve: for `adaptive`, singular values bought in order of energy per stored number, which is
         optimal at every step, and between the steps too if all blocks have one cost (a grid that
         divides the shape); if not, `ErrorCurve.at` and `ErrorCurve.budget_for` solve between the
-        steps. For `uniform`, every common rank.
+        steps. For `uniform`, every common rank. Steps that store more numbers than the matrix
+        itself are certified to 2e-7 only, where their budgets, if given, would be to 1e-10.
     allocate : callable, optional
         `adaptive` (default), `uniform`, or with `budgets` any allocation.
 
@@ -156,7 +162,10 @@ def error_curve(
     >>> lb.error_curve(np.eye(4), lb.Localized(2))
     ErrorCurve(Localized(2), 5 steps, 0 to 16 parameters, relative error 1 to 0)
     """
-    return decompose_view(as_matrix(dW), as_structure(structure)).error_curve(budgets, allocate=allocate)
+    parts = decompose_view(as_matrix(dW), as_structure(structure))
+    curve = parts.error_curve(budgets, allocate=allocate)
+    parts._found.settle()  # the curve can outlive the matrix
+    return curve
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -180,13 +189,20 @@ class Decomposition:
     costs: Ranks
     _matrix: Matrix = field(repr=False)
     _exponent: int
-    _spectra: tuple[Spectrum, ...]  # divided by 2**_exponent
+    _found: BlockSpectra  # divided by 2**_exponent
     _uncovered: float  # energy in no block, divided by 4**_exponent
 
     @cached_property
     def spectra(self) -> tuple[Spectrum, ...]:
         """Singular values of every block, one descending read-only array a block."""
-        return tuple(_locked(scaled(s, -self._exponent)) for s in self._spectra)
+        self._found.require([len(s) - 1 for s in self._spectra])
+        return tuple(locked(scaled(s, -self._exponent)) for s in self._spectra)
+
+    @property
+    def accuracy(self) -> Accuracy:
+        """How the spectrum of every block was computed, and bounds on the errors taken from it."""
+        bounds = tuple(math.ldexp(b, self._exponent) for b in self._found.bounds)
+        return Accuracy(self._found.methods, bounds, self.norm)
 
     @property
     def norm(self) -> float:
@@ -218,7 +234,10 @@ class Decomposition:
             An allocation. Its spectra are divided by one power of two if entries of the matrix are
             beyond 2**256 or all below 2**-256, else they are `spectra`.
         """
-        return choose_ranks(allocate, self._spectra, self.costs, as_count(budget, "budget"))
+        choice = choose_ranks(allocate, self._spectra, self.costs, as_count(budget, "budget"))
+        while self._found.require(choice.ranks):
+            choice = choose_ranks(allocate, self._spectra, self.costs, budget)
+        return choice
 
     def within(self, budget: int, *, allocate: Allocation = adaptive) -> Approximation:
         """Return the best approximation within a budget; see `approximate`."""
@@ -246,6 +265,11 @@ class Decomposition:
         solve = None
         if budgets is None:
             solve = self._solve_between(allocate)
+            dense = self.shape[0] * self.shape[1]
+            while not self._found.complete and self._found.require(
+                ranks_at(dense, self._spectra, self.costs, allocate)
+            ):
+                pass
             counts, energies = steps(self._spectra, self.costs, allocate)
             errors = np.sqrt(energies + self._uncovered)
             errors /= errors[0] or 1.0  # the first step buys nothing
@@ -256,7 +280,7 @@ class Decomposition:
         label = repr(self.structure)
         if allocate is not adaptive and len(self.costs) > 1:
             label += f", {allocation_name(allocate)}"
-        return ErrorCurve(label, self.shape, _locked(counts), _locked(errors), None, solve)
+        return ErrorCurve(label, self.shape, locked(counts), locked(errors), None, solve)
 
     def _solve_between(self, allocate: Allocation) -> Callable[[int], float] | None:
         """Return how to solve between the steps of a curve, where sorting does not tell the optimum."""
@@ -269,34 +293,36 @@ class Decomposition:
         return f"Decomposition({self.structure!r} of a {m}×{n} matrix, {len(self.costs)} blocks)"
 
     def _truncate(self, choice: RankChoice) -> Approximation:
-        return Approximation(
-            structure=self.structure,
-            shape=self.shape,
-            ranks=_locked(choice.ranks.copy()),
-            factors=tuple(
-                self._factors(block, int(r))
-                for block, r in zip(self.structure.split(self._matrix), choice.ranks, strict=True)
-            ),
-            error=self.error(choice.ranks),
-            relative_error=self.relative_error(choice.ranks),
+        known = [
+            Known(math.sqrt(tail[r]), bound)
+            for tail, r, bound in zip(self._found.tails, choice.ranks, self._found.bounds, strict=True)
+        ]
+        blocks = self.structure.split(self._matrix)
+        return assembled(
+            self._matrix,
+            self.structure,
+            leading_factors(blocks, choice.ranks, self._exponent, promise(self._matrix.dtype), known),
+            exponent=self._exponent,
+            error=self._scaled_error(choice.ranks),
+            norm=self._scaled_norm,
             guarantee=choice.guarantee,
         )
 
-    def _factors(self, block: Matrix, rank: int) -> Factors:
-        dtype = np.float64 if self._matrix.dtype == np.float64 else np.float32
-        b, a = leading_factors(block, rank, self._exponent)
-        return _locked(b.astype(dtype, copy=False)), _locked(a.astype(dtype, copy=False))
-
     def _relative(self, scaled_error: float) -> float:
-        norm = self._scaled_error(np.zeros_like(self.costs))
+        norm = self._scaled_norm
         return scaled_error / norm if norm else 0.0
 
-    @cached_property
-    def _tails(self) -> list[Spectrum]:
-        return [tail_energy(s) for s in self._spectra]
+    @property
+    def _spectra(self) -> list[Spectrum]:
+        return self._found.values
+
+    @property
+    def _scaled_norm(self) -> float:
+        return self._scaled_error(np.zeros_like(self.costs))
 
     def _scaled_error(self, ranks: Ranks) -> float:
-        kept_out = [float(tail[r]) for tail, r in zip(self._tails, ranks, strict=True)]
+        self._found.require(ranks)
+        kept_out = [float(tail[r]) for tail, r in zip(self._found.tails, ranks, strict=True)]
         return math.sqrt(math.fsum([self._uncovered, *kept_out]))
 
 
@@ -304,29 +330,14 @@ def decompose_view(matrix: Matrix, structure: Structure) -> Decomposition:
     """Decompose a judged matrix without copying it: for results that do not outlive the call."""
     shape = matrix.shape[0], matrix.shape[1]
     exponent = common_exponent(matrix)
-    blocks = structure.split(matrix)
     decomposition = Decomposition(
         structure=structure,
         shape=shape,
-        costs=_locked(np.array([block_cost(s) for s in structure.block_shapes(shape)], dtype=np.int64)),
+        costs=locked(np.array([block_cost(s) for s in structure.block_shapes(shape)], dtype=np.int64)),
         _matrix=matrix,
         _exponent=exponent,
-        _spectra=tuple(_locked(s) for s in singular_values(blocks, exponent)),
-        _uncovered=float(np.square(scaled(structure.uncovered(matrix), exponent)).sum()),
+        _found=BlockSpectra(structure.split(matrix), exponent, promise(matrix.dtype)),
+        _uncovered=energy(structure.uncovered(matrix), exponent),
     )
-    _require_norm(decomposition)
+    require_norm(decomposition._scaled_norm, exponent)
     return decomposition
-
-
-def _require_norm(decomposition: Decomposition) -> None:
-    try:
-        _ = decomposition.norm
-    except OverflowError:
-        raise ValueError(
-            "dW must have a Frobenius norm below 1.8e308, the largest float64; divide it by a power of two."
-        ) from None
-
-
-def _locked(array: Matrix) -> Matrix:
-    array.flags.writeable = False
-    return array

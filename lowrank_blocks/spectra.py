@@ -1,69 +1,303 @@
-"""Singular values and leading factors of blocks. The only module that calls LAPACK."""
+"""Singular values and leading factors of blocks: the door to everything that calls LAPACK."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lowrank_blocks._validation import Matrix
+from lowrank_blocks._validation import Matrix, Shape
+from lowrank_blocks.bounds import (
+    PROMISE_DOUBLE,
+    SMALL_SIDE,
+    Accuracy,
+    error_of_root,
+    gram_energy,
+    lapack_norm,
+    promise,
+)
+from lowrank_blocks.factors import SVD_BELOW, Known, leading
+from lowrank_blocks.gram import flat, gram_values, stacked_gram_values
+from lowrank_blocks.lapack import lapack_values, orthonormal_columns
+from lowrank_blocks.scaling import common_exponent, safe_exponent, scaled
+from lowrank_blocks.threads import one_blas_thread, parallel
+
+__all__ = [
+    "Accuracy",
+    "BlockFactors",
+    "BlockSpectra",
+    "Known",
+    "common_exponent",
+    "leading_factors",
+    "orthonormal_columns",
+    "promise",
+    "scaled",
+    "singular_values",
+    "tail_energy",
+]
 
 Spectrum = NDArray[np.float64]
 Factors = tuple[Matrix, Matrix]
 
-_SAFE_EXPONENT = 256  # squares and their sums neither overflow nor vanish below 2**256
+GRAM_FROM = 32  # smaller sides below this: LAPACK's SVD; tests/benchmarks/crossovers.py measures it
+_ALONE_FROM = 512  # smaller sides from this on: a lone block is spread over the workers
+_SLAB = 1 << 18  # entries of blocks stacked at a time
 
 
-def common_exponent(matrix: Matrix) -> int:
-    """Return the even power of two to divide a matrix by before its entries may be squared.
+class BlockSpectra:
+    """Singular values of blocks, one descending array a block, and how far they can be trusted.
 
-    It is 0 for all entries of ordinary size, so that spectra are in the units of the matrix.
+    They are as accurate as was promised for every rank whose factors hold fewer numbers than the
+    block. Only there is it cheap: the least values of almost any block are lost in its Gram matrix.
+    Larger ranks are refined when they are asked for.
+
+    Parameters
+    ----------
+    blocks : sequence of (p, q) arrays
+        Real and finite.
+    exponent : int, optional
+        Power of two by which values are divided, as from `common_exponent` of all blocks.
+    accuracy : float, optional
+        Error promised at any ranks, relative to the norm of all blocks; a block whose certified bound
+        exceeds its share goes to LAPACK's SVD.
+
+    Attributes
+    ----------
+    values : list of arrays
+        Singular values, read-only.
+    tails : list of arrays
+        `tail_energy` of each.
+    proven : list of int
+        Largest rank of every block up to which the accuracy is certified.
     """
-    largest = max(abs(float(matrix.max())), abs(float(matrix.min())))
-    exponent = int(np.frexp(largest)[1])
-    return 0 if abs(exponent) <= _SAFE_EXPONENT else 2 * (exponent // 2)
 
+    def __init__(self, blocks: Sequence[Matrix], exponent: int = 0, accuracy: float = PROMISE_DOUBLE) -> None:
+        self._blocks, self._exponent, self._accuracy = blocks, exponent, accuracy
+        self._found = self._solved(range(len(blocks)), gram=True)
+        self.values = [self._in_common_units(f.values, f, 1) for f in self._found]
+        self.tails = [self._in_common_units(f.tails, f, 2) for f in self._found]
+        self._share = math.hypot(*(math.sqrt(t[0]) for t in self.tails)) / math.sqrt(len(blocks))
+        self.proven = [self._proven(k) for k in range(len(blocks))]
+        self.require([b.shape[0] * b.shape[1] // sum(b.shape) for b in blocks])
 
-def scaled(block: Matrix, exponent: int) -> NDArray[np.float64]:
-    """Return ``block / 2**exponent`` in float64; exact but for entries that underflow."""
-    wide = block.astype(np.float64, copy=False)
-    return wide if exponent == 0 else np.ldexp(wide, -exponent)
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """How each was computed; see `Accuracy`."""
+        return tuple(f.method for f in self._found)
+
+    @property
+    def bounds(self) -> tuple[float, ...]:
+        """Bounds on the errors of ``sqrt(tails[k][r])`` for every r up to ``proven[k]``."""
+        return tuple(
+            math.ldexp(float(f.bounds[: rank + 1].max()), f.exponent - self._exponent)
+            for f, rank in zip(self._found, self.proven, strict=True)
+        )
+
+    @property
+    def complete(self) -> bool:
+        """Whether every rank is certified."""
+        return all(p == len(s) for p, s in zip(self.proven, self.values, strict=True))
+
+    def require(self, ranks: Sequence[int] | NDArray[np.int64]) -> bool:
+        """Refine the blocks that are not certified at these ranks; return whether there are any."""
+        weak = [k for k, r in enumerate(ranks) if self.proven[k] < r < len(self.values[k])]
+        for k, found in zip(weak, self._solved(weak, gram=False), strict=True):
+            self._found[k], self.proven[k] = found, len(found.values)
+            self.values[k] = self._in_common_units(found.values, found, 1)
+            self.tails[k] = self._in_common_units(found.tails, found, 2)
+        return bool(weak)
+
+    def settle(self) -> None:
+        """Forget the blocks: from now on nothing can be refined."""
+        self._blocks, self.proven = (), [len(s) for s in self.values]
+
+    def _solved(self, chosen: Sequence[int], *, gram: bool) -> list[_Found]:
+        with one_blas_thread(with_scipy=any(min(self._blocks[k].shape) >= _ALONE_FROM for k in chosen)):
+            return _spectra(self._blocks, chosen, gram=gram)
+
+    def _in_common_units(self, array: Spectrum, found: _Found, power: int) -> Spectrum:
+        shift = found.exponent - self._exponent
+        return array if shift == 0 else np.ldexp(array, power * shift)
+
+    def _proven(self, k: int) -> int:
+        """Return the rank up to which the bounds stay below the accuracy, relative to this block's share."""
+        found, side = self._found[k], len(self.values[k])
+        if found.method == "lapack":
+            return side
+        strict = self._accuracy == PROMISE_DOUBLE and side <= SMALL_SIDE
+        accuracy = self._accuracy / (100 if strict else 1) / math.sqrt(2)
+        allowed = accuracy * max(math.sqrt(self.tails[k][0]), self._share)
+        if math.ldexp(found.worst, found.exponent - self._exponent) <= allowed:
+            return side
+        weak = ~(np.ldexp(found.bounds, found.exponent - self._exponent) <= allowed)
+        return int(np.argmax(weak)) - 1
 
 
 def singular_values(blocks: Sequence[Matrix], exponent: int = 0) -> list[Spectrum]:
-    """Return the singular values of every block divided by ``2**exponent``, descending."""
-    return [_values(scaled(block, exponent)) for block in blocks]
+    """Return the singular values of every block divided by ``2**exponent``; see `BlockSpectra`."""
+    return BlockSpectra(blocks, exponent).values
 
 
-def _values(block: NDArray[np.float64]) -> Spectrum:
-    return np.asarray(np.linalg.svd(block, compute_uv=False), dtype=np.float64)
+@dataclass(frozen=True)
+class BlockFactors:
+    """Factors of one block and what is certified of them.
 
-
-def leading_factors(block: Matrix, rank: int, exponent: int = 0) -> Factors:
-    """Return B, (p, rank), and A, (rank, q), whose product is the best approximation of a block.
-
-    The singular values are split evenly: columns of B and rows of A are orthogonal and of
-    norm ``sqrt(sigma)``.
+    Attributes
+    ----------
+    factors : (B, A)
+        Of shapes (p, rank) and (rank, q); columns of B and rows of A are orthogonal and of norm
+        ``sqrt(sigma)``.
+    norm : float
+        Frobenius norm of their product, divided by ``2**exponent``.
+    error : float
+        Frobenius norm of what they leave, in the same unit.
+    excess : float
+        Bound on how far `error` is above the least possible, in the same unit.
+    method : str
+        See `Accuracy`.
     """
-    if rank == 0:
-        return np.zeros((block.shape[0], 0)), np.zeros((0, block.shape[1]))
-    u, s, vt = np.linalg.svd(scaled(block, exponent), full_matrices=False)
-    root = np.ldexp(np.sqrt(s[:rank]), exponent // 2)
-    return u[:, :rank] * root, root[:, None] * vt[:rank]
+
+    factors: Factors
+    norm: float
+    error: float
+    excess: float
+    method: str
 
 
-def tail_energy(spectrum: Spectrum) -> Spectrum:
-    """Squared error left by every truncation of a spectrum.
+def leading_factors(
+    blocks: Sequence[Matrix],
+    ranks: Sequence[int] | NDArray[np.int64],
+    exponent: int = 0,
+    accuracy: float = PROMISE_DOUBLE,
+    known: Sequence[Known] | None = None,
+) -> list[BlockFactors]:
+    """Return the best approximation of every (p, q) block by B, (p, rank), times A, (rank, q).
+
+    Parameters
+    ----------
+    blocks : sequence of (p, q) arrays
+        Real and finite.
+    ranks : sequence of int
+        One a block, at most its smaller side.
+    exponent : int, optional
+        Power of two by which errors are divided.
+    accuracy : float, optional
+        Excess, relative to the norm of the block, beyond which LAPACK's SVD is called.
+    known : sequence of Known, optional
+        The least error of every block at its rank, where spectra tell it.
+    """
+
+    def solve(k: int) -> BlockFactors:
+        return _factors(blocks[k], int(ranks[k]), exponent, accuracy, known[k] if known else None)
+
+    with one_blas_thread(with_scipy=any(min(b.shape) >= SVD_BELOW for b in blocks)):
+        return parallel(solve, range(len(blocks)))
+
+
+def tail_energy(spectra: Spectrum) -> Spectrum:
+    """Squared error left by every truncation of a spectrum, or of each row of several.
 
     Entry ``r`` is ``sum(spectrum[r:] ** 2)`` for ``r = 0, ..., k``; the last is exactly 0.
     Summed from the smallest value up: ``total - kept`` would cancel.
     """
-    tail = np.zeros(len(spectrum) + 1)
-    tail[:-1] = np.cumsum(np.square(spectrum)[::-1])[::-1]
+    tail = np.zeros((*spectra.shape[:-1], spectra.shape[-1] + 1))
+    tail[..., :-1] = np.cumsum(np.square(spectra)[..., ::-1], axis=-1)[..., ::-1]
     return tail
 
 
-def orthonormal_columns(matrix: Matrix) -> NDArray[np.float64]:
-    """Return an orthonormal basis of the columns of a tall matrix of full rank."""
-    return np.linalg.qr(matrix)[0]
+def _factors(block: Matrix, rank: int, exponent: int, accuracy: float, known: Known | None) -> BlockFactors:
+    own = common_exponent(block)
+    rows, shift = scaled(flat(block), own), own - exponent
+    if rank == 0 or not rows.any():
+        zeros = np.zeros((block.shape[0], rank)), np.zeros((rank, block.shape[1]))
+        return BlockFactors(zeros, 0.0, math.ldexp(float(np.linalg.norm(rows)), shift), 0.0, "zero")
+    if known is not None:
+        known = Known(math.ldexp(known.error, -shift), math.ldexp(known.bound, -shift))
+    best = leading(rows, rank, accuracy, known)
+    roots = np.ldexp(np.sqrt(best.values), own // 2)
+    b, a = best.basis * roots, roots[:, None] * best.rows
+    return BlockFactors(
+        (b, a) if block.shape[0] <= block.shape[1] else (a.T, b.T),
+        math.ldexp(float(np.linalg.norm(best.values)), shift),
+        math.ldexp(best.error, shift),
+        math.ldexp(best.excess, shift),
+        best.method,
+    )
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A spectrum divided by a power of two of its own, with bounds on the errors left by all ranks."""
+
+    values: Spectrum
+    tails: Spectrum
+    exponent: int
+    bounds: Spectrum
+    worst: float
+    method: str
+
+
+def _spectra(blocks: Sequence[Matrix], chosen: Sequence[int], *, gram: bool) -> list[_Found]:
+    """Return the spectra of the chosen blocks, from Gram matrices where the size suggests it or not."""
+    groups = _groups([flat(blocks[k]) for k in chosen])
+    lone = [g for g in groups if len(g) == 1 and min(blocks[chosen[g[0]]].shape) >= _ALONE_FROM]
+    slabs = lone + [slab for g in groups if g not in lone for slab in _slabs(g, blocks[chosen[g[0]]].size)]
+
+    def solve(slab: list[int]) -> list[_Found]:
+        return _solve([flat(blocks[chosen[i]]) for i in slab], gram=gram)
+
+    solved = [solve(slab) for slab in slabs[: len(lone)]] + parallel(solve, slabs[len(lone) :])
+    order = [i for slab in slabs for i in slab]
+    by_index = dict(zip(order, (f for slab in solved for f in slab), strict=True))
+    return [by_index[i] for i in range(len(chosen))]
+
+
+def _solve(rows: list[Matrix], *, gram: bool) -> list[_Found]:
+    """Return the spectra of blocks of one shape, smaller side first."""
+    stack, exponents = _stacked(rows)
+    shape = stack.shape[-2:]
+    by_gram = gram and shape[0] >= GRAM_FROM
+    if not by_gram:
+        values = lapack_values(stack)
+    elif len(stack) == 1 and shape[0] >= _ALONE_FROM:
+        values = gram_values(stack[0])[None]
+    else:
+        values = stacked_gram_values(stack)
+    tails = tail_energy(values)
+    if by_gram:
+        bounds = error_of_root(tails[:, :-1], gram_energy(values, shape))
+    else:
+        bounds = lapack_norm(np.sqrt(tails[:, :1]), shape)
+    values.flags.writeable = tails.flags.writeable = False
+    columns = values, tails, exponents.tolist(), bounds, bounds.max(axis=1).tolist()
+    method = "gram" if by_gram else "lapack"
+    return [_Found(*row, method) for row in zip(*columns, strict=True)]
+
+
+def _stacked(rows: list[Matrix]) -> tuple[NDArray[np.float64], NDArray[np.intc]]:
+    """Stack blocks in float64, each divided by a power of two of its own if its size asks for it."""
+    if len(rows) == 1:
+        exponent = common_exponent(rows[0])
+        return scaled(rows[0], exponent)[None], np.array([exponent])
+    stack = np.stack([r.astype(np.float64, copy=False) for r in rows])
+    largest = np.maximum(stack.max(axis=(1, 2)), -stack.min(axis=(1, 2)))
+    exponents = safe_exponent(largest)
+    if exponents.any():
+        stack = np.ldexp(stack, -exponents[:, None, None])
+    return stack, exponents
+
+
+def _groups(rows: Sequence[Matrix]) -> list[list[int]]:
+    """Return the indices of blocks of each shape."""
+    groups: dict[Shape, list[int]] = {}
+    for k, block in enumerate(rows):
+        groups.setdefault((block.shape[0], block.shape[1]), []).append(k)
+    return list(groups.values())
+
+
+def _slabs(group: list[int], size: int) -> list[list[int]]:
+    step = max(1, _SLAB // size)
+    return [group[i : i + step] for i in range(0, len(group), step)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -11,6 +11,8 @@ import numpy as np
 
 from lowrank_blocks._validation import Matrix, Shape
 from lowrank_blocks.partition import Axis, Block, as_axis, as_rectangles, intervals
+
+_SLAB = 1 << 19  # entries copied at a time
 
 
 class Structure(ABC):
@@ -53,15 +55,17 @@ class Structure(ABC):
         return joined
 
     @final
-    def uncovered(self, matrix: Matrix) -> Matrix:
-        """Return `matrix` with 0 in all blocks: what no ranks can approximate."""
+    def uncovered(self, matrix: Matrix) -> Iterator[Matrix]:
+        """Yield `matrix` with 0 in all blocks, what no ranks can approximate, some rows at a time."""
         blocks = self.blocks(_shape(matrix))
         if sum(p * q for p, q in (block.shape for block in blocks)) == matrix.size:
-            return np.zeros((0, 0), dtype=matrix.dtype)
-        rest = matrix.copy()
-        for block in blocks:
-            rest[block] = 0
-        return rest
+            return
+        step = max(1, _SLAB // matrix.shape[1])
+        for start in range(0, len(matrix), step):
+            rest = matrix[start : start + step].copy()
+            for rows, cols in blocks:
+                rest[max(rows.start - start, 0) : max(rows.stop - start, 0), cols] = 0
+            yield rest
 
 
 @final

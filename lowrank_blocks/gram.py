@@ -1,0 +1,79 @@
+"""Gram matrices of the smaller side, and singular values from them."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lowrank_blocks._validation import Matrix
+from lowrank_blocks.threads import parallel
+
+Array = NDArray[np.float64]
+
+_PANEL = 512  # rows of a Gram matrix made at a time
+_TALL_PANEL = 1024  # rows of a product with a few columns made at a time
+_SLAB = 1 << 17  # entries of a residual made at a time: they stay in the cache
+
+
+def flat(block: Matrix) -> Matrix:
+    """Return the block with its smaller side first, as a view."""
+    return block if block.shape[0] <= block.shape[1] else block.T
+
+
+def gram(rows: Array, *, both_halves: bool) -> Array:
+    """Return ``rows @ rows.T`` of a (k, l) block, its lower half or both halves."""
+    panels = _panels(len(rows), _PANEL)
+    product = np.empty((len(rows), len(rows)))
+
+    def fill(tile: tuple[slice, slice]) -> None:
+        i, j = tile
+        np.matmul(rows[i], rows[j].T, out=product[i, j])
+        if both_halves and i != j:
+            product[j, i] = product[i, j].T
+
+    parallel(fill, [(i, j) for a, i in enumerate(panels) for j in panels[: a + 1]])
+    return product
+
+
+def gram_values(rows: Array) -> Array:
+    """Return the singular values, descending, of one (k, l) block of at least 2 rows; in place."""
+    from scipy.linalg import eigvalsh
+
+    lower = gram(rows, both_halves=False)
+    # Transposed it is in Fortran's order, so that LAPACK works in it and not in a copy.
+    values = eigvalsh(lower.T, lower=False, overwrite_a=True, check_finite=False, driver="evd")
+    return _roots(values)
+
+
+def stacked_gram_values(stack: Array) -> Array:
+    """Return the singular values, descending, of a (K, k, l) stack of blocks."""
+    return _roots(np.linalg.eigvalsh(np.matmul(stack, stack.swapaxes(-1, -2))))
+
+
+def times(square: Array, columns: Array) -> Array:
+    """Return ``square @ columns``, panel by panel."""
+    product = np.empty((len(square), columns.shape[1]))
+
+    def fill(panel: slice) -> None:
+        np.matmul(square[panel], columns, out=product[panel])
+
+    parallel(fill, _panels(len(square), _TALL_PANEL))
+    return product
+
+
+def residual_norm(rows: Array, basis: Array, coordinates: Array) -> float:
+    """Return ``||rows - basis @ coordinates||_F`` without forming the difference at once."""
+    panels = _panels(len(rows), max(1, _SLAB // rows.shape[1]))
+    energies = parallel(lambda p: float(np.square(rows[p] - basis[p] @ coordinates).sum()), panels)
+    return float(np.sqrt(np.sum(energies)))
+
+
+def _roots(eigenvalues: Array) -> Array:
+    return np.asarray(np.sqrt(np.maximum(eigenvalues[..., ::-1], 0.0)))
+
+
+def _panels(length: int, size: int) -> list[slice]:
+    count = -(-length // size)
+    return [slice(a, b) for a, b in pairwise(i * length // count for i in range(count + 1))]

@@ -1,0 +1,30 @@
+"""Exact scaling by powers of two, so that squares neither overflow nor vanish."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lowrank_blocks._validation import Matrix
+
+_SAFE_EXPONENT = 256  # squares and their sums neither overflow nor vanish below 2**256
+
+
+def common_exponent(matrix: Matrix) -> int:
+    """Return the even power of two to divide a matrix by before its entries may be squared.
+
+    It is 0 for all entries of ordinary size, so that spectra are in the units of the matrix.
+    """
+    return int(safe_exponent(np.array(max(abs(float(matrix.max())), abs(float(matrix.min()))))))
+
+
+def safe_exponent(largest: NDArray[np.float64]) -> NDArray[np.intc]:
+    """Return the same for every largest absolute entry."""
+    exponent = np.frexp(largest)[1]
+    return np.where(np.abs(exponent) <= _SAFE_EXPONENT, 0, 2 * (exponent // 2))
+
+
+def scaled(block: Matrix, exponent: int) -> NDArray[np.float64]:
+    """Return ``block / 2**exponent`` in float64; exact but for entries that underflow."""
+    wide = block.astype(np.float64, copy=False)
+    return wide if exponent == 0 else np.ldexp(wide, -exponent)

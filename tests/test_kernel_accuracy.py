@@ -1,0 +1,144 @@
+"""The promise: errors within 1e-10 of the optimum for float64, within 1e-7 for narrower floats."""
+
+import numpy as np
+import pytest
+from kernel_cases import DOUBLE, SINGLE, exact_tails, gesvd_tails, hard_matrices, telling_ranks, true_residual
+
+import lowrank_blocks as lb
+
+SHAPES = [(1, 1), (1, 9), (9, 1), (7, 7), (40, 33), (90, 70), (65, 160)]
+NAMES = list(hard_matrices(4, 4))
+
+
+def rank_cost(shape, rank):
+    return lb.rank_budget(shape, rank)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("scale", [1.0, 2.0**-1000, 2.0**960], ids=["1", "tiny", "huge"])
+def test_errors_are_the_least_possible(shape, name, scale):
+    """Spectra give every error of the optimum, and factors reach it."""
+    matrix = hard_matrices(*shape)[name] * scale
+    tails, exponent = gesvd_tails(matrix)
+    norm = tails[0] or 1.0
+    parts = lb.decompose(matrix, lb.Global())
+
+    for rank in telling_ranks(min(shape)):
+        assert parts.relative_error([rank]) == pytest.approx(tails[rank] / norm, rel=0, abs=DOUBLE)
+    for rank in telling_ranks(min(shape))[1:6:2]:
+        made = parts.truncate([rank])
+        direct = lb.approximate(matrix, lb.Global(), rank_cost(shape, rank))
+        for result in (made, direct):
+            residual = true_residual(matrix, result, exponent)
+            assert residual <= tails[rank] + DOUBLE * norm
+            assert result.relative_error == pytest.approx(tails[rank] / norm, rel=0, abs=DOUBLE)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_errors_agree_with_exact_arithmetic(name, monkeypatch):
+    """The Gram route, forced on small blocks, against 50 digits."""
+    monkeypatch.setattr("lowrank_blocks.spectra.GRAM_FROM", 2)
+    monkeypatch.setattr("lowrank_blocks.factors.SVD_BELOW", 2)
+    matrix = hard_matrices(9, 12)[name]
+    tails = exact_tails(matrix)
+    norm = float(tails[0]) or 1.0
+    parts = lb.decompose(matrix, lb.Global())
+
+    for rank in range(10):
+        # relative: never a difference of float64 numbers that hides the digits below 1e-16
+        assert abs(parts.error([rank]) - tails[rank]) <= 1e-12 * norm
+        made = parts.truncate([rank])
+        assert true_residual(matrix, made, 0) <= float(tails[rank]) + DOUBLE * norm
+
+
+@pytest.mark.parametrize(
+    "name", ["gaussian", "power law", "geometric to 1e-16", "low rank and noise", "spike"]
+)
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_narrow_floats_are_within_their_promise(name, dtype):
+    """Blocks are widened before anything is squared; factors come back in float32."""
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    kind = ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype
+    source = hard_matrices(96, 80)[name]
+    matrix = (source / np.abs(source).max()).astype(kind)
+    tails, exponent = gesvd_tails(matrix.astype(np.float64))
+
+    for rank in (1, 16, 40, 79):
+        made = lb.approximate(matrix, lb.Global(), rank_cost(matrix.shape, rank))
+        assert made.relative_error == pytest.approx(tails[rank] / tails[0], rel=0, abs=SINGLE)
+        assert true_residual(matrix, made, exponent) <= tails[rank] + SINGLE * tails[0]
+        assert made.factors[0][0].dtype == np.float32
+        assert made.accuracy.relative_bound <= SINGLE
+
+
+@pytest.mark.parametrize(
+    "structure", [lb.Localized(2, 3), lb.DiagonalLocal(3), lb.Localized((0, 40, 130), 1)], ids=str
+)
+def test_blocks_of_many_scales(structure):
+    """A block is as accurate as the whole asks for, whatever its scale and its neighbours."""
+    scales = np.logspace(0, -280, 130)[:, None]
+    matrix = np.random.default_rng(5).standard_normal((130, 120)) * scales
+    parts = lb.decompose(matrix, structure)
+    for block, spectrum in zip(structure.split(matrix), parts.spectra, strict=True):
+        tails, exponent = gesvd_tails(block)
+        ours = np.linalg.norm(np.ldexp(spectrum, -exponent)[3:])
+        allowed = DOUBLE * max(1.0, np.ldexp(np.linalg.norm(matrix), -exponent) / tails[0])
+        assert ours == pytest.approx(tails[3], rel=0, abs=allowed * tails[0])
+
+
+def test_every_rank_of_a_uniform_grid():
+    """Factors without spectra are those with spectra."""
+    matrix = np.random.default_rng(6).standard_normal((192, 256))
+    for budget in (6 * 128 * 3, 6 * 128 * 12):
+        direct = lb.approximate(matrix, lb.Localized(2, 3), budget, allocate=lb.uniform)
+        made = lb.decompose(matrix, lb.Localized(2, 3)).within(budget, allocate=lb.uniform)
+        assert direct.ranks.tolist() == made.ranks.tolist()
+        assert direct.relative_error == pytest.approx(made.relative_error, rel=0, abs=1e-13)
+        np.testing.assert_allclose(direct.to_dense(), made.to_dense(), atol=1e-11)
+
+
+def test_factors_are_balanced_and_orthogonal():
+    """Columns of B and rows of A are orthogonal, and of norm sqrt(sigma)."""
+    for name in ("power law", "geometric to 1e-8"):
+        matrix = hard_matrices(160, 100)[name]
+        tails, exponent = gesvd_tails(matrix)
+        s = np.ldexp(np.sqrt(-np.diff(np.square(tails)))[:8], exponent)
+        (factors,) = lb.approximate(matrix, lb.Global(), rank_cost(matrix.shape, 8)).factors
+        for gram in (factors[0].T @ factors[0], factors[1] @ factors[1].T):
+            np.testing.assert_allclose(gram, np.diag(s), atol=1e-12)
+
+
+def test_values_of_zero_are_not_bought_directly():
+    """Adaptive ranks of one block stop where the values are zero."""
+    matrix = np.zeros((100, 90))
+    assert lb.approximate(matrix, lb.Global(), rank_cost(matrix.shape, 5)).ranks.tolist() == [0]
+    matrix[3, 4] = 2.0
+    best = lb.approximate(matrix, lb.Global(), rank_cost(matrix.shape, 5))
+    assert best.ranks.tolist() == [1]
+    assert best.relative_error <= 1e-15
+
+
+def test_curves_keep_the_promise():
+    """Every step up to the count of the dense matrix; every budget that is asked for."""
+    matrix = hard_matrices(80, 80)["steep power law"]
+    tails, _ = gesvd_tails(matrix)
+    curve = lb.error_curve(matrix, lb.Global())
+    ranks = curve.n_parameters // 160
+    cheap = curve.n_parameters <= matrix.size
+    np.testing.assert_allclose(
+        curve.relative_error[cheap], tails[ranks[cheap]] / tails[0], rtol=0, atol=DOUBLE
+    )
+    np.testing.assert_allclose(curve.relative_error, tails[ranks] / tails[0], rtol=0, atol=2e-7)
+    asked = lb.error_curve(matrix, lb.Global(), [160 * r for r in range(81)])
+    np.testing.assert_allclose(
+        asked.relative_error, (tails / tails[0])[asked.n_parameters // 160], rtol=0, atol=DOUBLE
+    )
+
+
+def test_a_nearly_overflowing_norm():
+    """The largest entries are no obstacle while their norm is a float64."""
+    matrix = np.full((70, 70), 1e306)
+    assert lb.approximate(matrix, lb.Global(), rank_cost((70, 70), 1)).relative_error <= 1e-14
+    with pytest.raises(ValueError, match="Frobenius norm"):
+        lb.approximate(np.full((70, 70), 1e308), lb.Global(), rank_cost((70, 70), 1))

@@ -1,0 +1,149 @@
+"""The certificates: never below the true error, and refused where they would be."""
+
+import mpmath
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kernel_cases import exact_tails, gesvd_tails, hard_matrices, rotated
+
+import lowrank_blocks as lb
+from lowrank_blocks import bounds, factors, gram, krylov, spectra
+
+RANDOM = settings(max_examples=40, deadline=None)
+
+
+@st.composite
+def small_matrices(draw):
+    """Return small matrices with drawn singular values, from equal ones to 1e-18."""
+    exponents = draw(st.lists(st.floats(-18, 0), min_size=2, max_size=7))
+    wide = len(exponents) + draw(st.integers(0, 6))
+    return rotated(
+        len(exponents), wide, 10.0 ** np.array(sorted(exponents, reverse=True)), draw(st.integers(0, 99))
+    )
+
+
+def gram_spectrum(matrix):
+    """Return the Gram route's spectrum and its bounds, whether or not they would be accepted."""
+    rows = gram.flat(np.asarray(matrix, dtype=np.float64))
+    values = gram.stacked_gram_values(rows[None])[0]
+    tails = spectra.tail_energy(values)
+    return np.sqrt(tails), bounds.error_of_root(tails[:-1], bounds.gram_energy(values, rows.shape))
+
+
+@RANDOM
+@given(small_matrices())
+def test_bounds_of_gram_spectra_hold(matrix):
+    """At every rank, against 50 digits."""
+    errors, slack = gram_spectrum(matrix)
+    for ours, bound, true in zip(errors, slack, exact_tails(matrix), strict=False):
+        assert abs(mpmath.mpf(float(ours)) - true) <= bound
+
+
+@RANDOM
+@given(small_matrices())
+def test_bounds_of_lapack_spectra_hold(matrix):
+    parts = lb.decompose(matrix, lb.Global())
+    (bound,) = parts.accuracy.bounds
+    for rank, true in enumerate(exact_tails(matrix)):
+        assert abs(mpmath.mpf(parts.error([rank])) - true) <= bound
+
+
+@RANDOM
+@given(small_matrices(), st.integers(1, 6))
+def test_bounds_of_factors_hold(matrix, rank):
+    """The residual of factors from a Gram matrix is above the optimum by at most their excess."""
+    rank = min(rank, len(matrix) - 1)
+    norm = float(np.linalg.norm(matrix))
+    true = exact_tails(matrix)[rank]
+    question = factors._Question(matrix, rank, np.inf, None)
+    values, vectors = factors._top_eigenpairs(gram.gram(matrix, both_halves=True), rank)
+    for tolerance in (1e-15, 1.0):
+        question.tolerance = tolerance
+        found = question.judged(vectors.copy(), "gram", lambda: question.slack(values[:1]))
+        if found is not None:
+            assert mpmath.mpf(found.error) - true <= found.excess + 4e-16 * norm
+
+
+@pytest.mark.parametrize("shape", [(96, 96), (70, 300), (200, 200)], ids=str)
+def test_bounds_hold_on_hard_matrices(shape):
+    """At sizes where rounding adds up, against gesvd with its own backward error."""
+    for name, matrix in hard_matrices(*shape).items():
+        true, exponent = gesvd_tails(matrix)
+        errors, slack = gram_spectrum(np.ldexp(matrix, -exponent))
+        allowed = slack + 4 * np.finfo(float).eps * true[0]
+        assert (np.abs(errors - true)[:-1] <= allowed).all(), name
+
+
+def test_the_methods_are_those_meant():
+    """Generic blocks stay on the fast path; only the blocks that must leave it do."""
+    hard = hard_matrices(96, 96)
+    for name in ("gaussian", "flat", "power law", "repeated", "zero"):
+        assert lb.decompose(hard[name], lb.Global()).accuracy.methods == ("gram",), name
+    for name in ("geometric to 1e-16", "steep power law", "low rank and noise", "hilbert"):
+        assert lb.decompose(hard[name], lb.Global()).accuracy.methods == ("lapack",), name
+    matrix = np.block([[hard["gaussian"], hard["geometric to 1e-16"]]])
+    assert lb.decompose(matrix, lb.Localized(1, 2)).accuracy.methods == ("gram", "lapack")
+
+
+@pytest.mark.parametrize("name", ["gaussian", "flat", "power law", "low rank and noise", "exact low rank"])
+def test_factors_come_from_the_cheap_method(name):
+    """The proofs succeed on generic blocks: a wrong eigenvector would be refused and seen here."""
+    matrix = hard_matrices(120, 150)[name]
+    made = lb.approximate(matrix, lb.Global(), lb.rank_budget(matrix.shape, 24))
+    assert made.accuracy.methods == ("gram",)
+    assert made.accuracy.relative_bound <= 1e-10
+
+
+def test_lanczos_serves_large_blocks(monkeypatch):
+    """Low ranks of decaying spectra by Lanczos; flat ones go on to the dense solver."""
+    monkeypatch.setattr(factors, "LANCZOS_FROM", 150)
+    for name, method in [("power law", "lanczos"), ("gaussian", "gram")]:
+        matrix = hard_matrices(200, 220)[name]
+        tails, _ = gesvd_tails(matrix)
+        made = lb.approximate(matrix, lb.Global(), lb.rank_budget(matrix.shape, 4))
+        assert made.accuracy.methods == (method,), name
+        assert made.relative_error == pytest.approx(tails[4] / tails[0], rel=0, abs=1e-12)
+
+
+def test_lanczos_that_misses_a_vector_is_refused():
+    """A proof by Cholesky fails when a larger eigenvalue was left out."""
+    s = 1.0 / np.arange(1, 201)
+    u = np.linalg.qr(np.random.default_rng(3).standard_normal((200, 200)))[0]
+    matrix = (u * s**2) @ u.T
+    whole = krylov.Ritz(u[:, :4], s[:4] ** 2, np.zeros(4))
+    missing = krylov.Ritz(u[:, [0, 1, 3, 4]], s[[0, 1, 3, 4]] ** 2, np.zeros(4))
+    assert krylov.missed_energy(matrix.copy(), whole, (200, 200), 1e-10) < 1e-9
+    assert krylov.missed_energy(matrix.copy(), missing, (200, 200), 1e-10) == np.inf
+
+
+def test_a_start_block_that_sees_nothing_is_no_harm(monkeypatch):
+    """If the fixed start block is orthogonal to all leading vectors, they are found nevertheless."""
+    monkeypatch.setattr(factors, "LANCZOS_FROM", 150)
+    start = np.linalg.qr(np.random.default_rng(0).standard_normal((200, 8)))[0]
+    rest = np.linalg.svd(start.T)[2][8:].T
+    spectrum = 1.0 / np.arange(1, 193)
+    hidden = (rest * spectrum) @ rest.T + 0.01 * start @ start.T
+    made = lb.approximate(hidden, lb.Global(), lb.rank_budget(hidden.shape, 4))
+    tails, _ = gesvd_tails(hidden)
+    assert made.relative_error == pytest.approx(tails[4] / tails[0], rel=0, abs=1e-12)
+
+
+def test_accuracy_reads_well():
+    parts = lb.decompose(np.diag([3.0, 4.0]), lb.Localized(2))
+    assert parts.accuracy.norm == 5.0
+    assert repr(parts.accuracy).endswith("blocks: 4 by lapack)")
+    assert lb.decompose(np.zeros((2, 2)), lb.Global()).accuracy.relative_bound == 0.0
+
+
+def test_the_surer_driver_takes_over(monkeypatch):
+    """Where LAPACK's fast SVD does not converge, gesvd does the block."""
+    matrix = np.random.default_rng(1).standard_normal((8, 6))
+    expected = lb.approximate(matrix, lb.Global(), 28)
+
+    def fail(*args, **kwargs):
+        raise np.linalg.LinAlgError
+
+    monkeypatch.setattr(np.linalg, "svd", fail)
+    made = lb.approximate(matrix, lb.Global(), 28)
+    np.testing.assert_allclose(made.to_dense(), expected.to_dense(), atol=1e-13)

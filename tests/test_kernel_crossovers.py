@@ -1,0 +1,99 @@
+"""Sizes and ranks one below, at and one above every place where the method changes."""
+
+import numpy as np
+import pytest
+from kernel_cases import DOUBLE, gesvd_tails, rotated, true_residual
+
+import lowrank_blocks as lb
+from lowrank_blocks import bounds, factors, gram, spectra
+
+AROUND = (-1, 0, 1)
+
+
+def check(matrix, ranks):
+    tails, exponent = gesvd_tails(matrix)
+    parts = lb.decompose(matrix, lb.Global())
+    for rank in ranks:
+        assert parts.relative_error([rank]) == pytest.approx(tails[rank] / tails[0], rel=0, abs=DOUBLE)
+        made = lb.approximate(matrix, lb.Global(), lb.rank_budget(matrix.shape, rank))
+        assert made.ranks.tolist() == [rank]
+        assert made.relative_error == pytest.approx(tails[rank] / tails[0], rel=0, abs=DOUBLE)
+        assert true_residual(matrix, made, exponent) <= tails[rank] + DOUBLE * tails[0]
+
+
+def decaying(m, n):
+    return rotated(m, n, 1.0 / np.arange(1, min(m, n) + 1))
+
+
+@pytest.mark.parametrize("around", AROUND)
+@pytest.mark.parametrize("at", [spectra.GRAM_FROM, factors.SVD_BELOW, bounds.SMALL_SIDE])
+def test_small_sides(at, around):
+    check(decaying(at + around, at + 40), [1, 7, at // 2, at - 2])
+
+
+@pytest.mark.parametrize("around", AROUND)
+def test_large_sides(around):
+    """Lanczos, lone blocks and panels of a Gram matrix begin here."""
+    assert factors.LANCZOS_FROM == spectra._ALONE_FROM == gram._PANEL == 512
+    side = 512 + around
+    share = side // factors.LANCZOS_SHARE
+    matrix = decaying(side, side)
+    check(matrix, [8])
+    for rank in (share - 1, share, share + 1):
+        made = lb.approximate(matrix, lb.Global(), lb.rank_budget(matrix.shape, rank))
+        optimum = np.sqrt(sum(i**-2.0 for i in range(rank + 1, side + 1)))
+        assert made.error == pytest.approx(optimum, rel=1e-12)
+        assert made.accuracy.methods == ("lanczos" if around >= 0 and rank <= share else "gram",)
+
+
+@pytest.mark.parametrize("around", AROUND)
+def test_shares_of_a_side(around):
+    """From some eigenvectors to all, from no spectra to spectra, up to all ranks."""
+    side = 96
+    check(
+        decaying(side, 100), [side // factors.SUBSET_SHARE + around, side // 4 + around, side // 2 + around]
+    )
+    check(decaying(side, 100), [side - 1 + min(around, 0)])
+
+
+@pytest.mark.parametrize("around", AROUND)
+def test_slabs(around, monkeypatch):
+    """Stacks are cut one block before, at and one after the end; blocks of several shapes mixed."""
+    monkeypatch.setattr(spectra, "_SLAB", 40 * 33 * 4)
+    structure = lb.Localized(tuple(range(0, 40 * (4 + around) + 1, 40)), (0, 33, 66, 110))
+    matrix = np.random.default_rng(2).standard_normal((40 * (4 + around), 110))
+    parts = lb.decompose(matrix, structure)
+    for block, spectrum in zip(structure.split(matrix), parts.spectra, strict=True):
+        np.testing.assert_allclose(spectrum, np.linalg.svd(block, compute_uv=False), rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("around", AROUND)
+def test_panels(around, monkeypatch):
+    """Products cut into panels are the products."""
+    monkeypatch.setattr(gram, "_PANEL", 20)
+    monkeypatch.setattr(gram, "_TALL_PANEL", 20)
+    monkeypatch.setattr(gram, "_SLAB", 20 * 70)
+    rows = np.random.default_rng(4).standard_normal((40 + around, 70))
+    square = rows @ rows.T
+    np.testing.assert_allclose(gram.gram(rows, both_halves=True), square, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(
+        np.tril(gram.gram(rows, both_halves=False)), np.tril(square), rtol=0, atol=1e-12
+    )
+    np.testing.assert_allclose(gram.times(square, rows), square @ rows, rtol=0, atol=1e-10)
+    left = gram.residual_norm(rows, rows[:, :3], np.ones((3, 70)))
+    assert left == pytest.approx(np.linalg.norm(rows - rows[:, :3] @ np.ones((3, 70))), rel=1e-13)
+
+
+def test_uncovered_and_finite_slabs(monkeypatch):
+    """Energies outside the blocks and bad entries are found in whatever slab they are."""
+    monkeypatch.setattr("lowrank_blocks.structures._SLAB", 64)
+    monkeypatch.setattr("lowrank_blocks._validation._SLAB", 64)
+    matrix = np.random.default_rng(8).standard_normal((30, 20))
+    structure = lb.DiagonalLocal(3)
+    rest = matrix.copy()
+    for block in structure.blocks(matrix.shape):
+        rest[block] = 0
+    np.testing.assert_array_equal(np.concatenate(list(structure.uncovered(matrix))), rest)
+    matrix[17, 5] = np.nan
+    with pytest.raises(ValueError, match=r"got dW\[17, 5\] = nan"):
+        lb.decompose(matrix, structure)

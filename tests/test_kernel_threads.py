@@ -1,0 +1,142 @@
+"""Threads: the same bits for any number of workers, and on a machine that is busy."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import lowrank_blocks as lb
+from lowrank_blocks import threads
+
+
+@pytest.fixture(autouse=True)
+def default_workers():
+    yield
+    lb.set_workers(None)
+
+
+@pytest.fixture
+def busy_machine():
+    spin = [sys.executable, "-c", "while True: pass"]
+    children = [subprocess.Popen(spin) for _ in range(os.cpu_count() or 1)]
+    yield
+    for child in children:
+        child.kill()
+        child.wait()
+
+
+def everything(matrix):
+    """Return all numbers of several results, as bytes."""
+    grid = lb.decompose(matrix, lb.Localized(4))
+    lone = lb.decompose(matrix, lb.Global())
+    made = [
+        lb.approximate(matrix, lb.Global(), lb.rank_budget(matrix.shape, 9)),
+        lb.approximate(matrix, lb.Localized(3), lb.rank_budget(matrix.shape, 30), allocate=lb.uniform),
+        grid.within(lb.rank_budget(matrix.shape, 30)),
+    ]
+    arrays = [*grid.spectra, *lone.spectra, *(f for a in made for pair in a.factors for f in pair)]
+    return b"".join(a.tobytes() for a in arrays)
+
+
+def matrix():
+    rng = np.random.default_rng(1)
+    return rng.standard_normal((560, 530)) * np.linspace(1, 0.01, 530)
+
+
+def test_results_do_not_depend_on_the_workers():
+    seen = set()
+    for count in (1, 2, 3):
+        lb.set_workers(count)
+        seen.add(everything(matrix()))
+    assert len(seen) == 1
+
+
+def test_results_do_not_depend_on_other_processes(busy_machine):
+    assert everything(matrix()) == everything(matrix())
+
+
+def test_blas_is_limited_only_inside():
+    """One BLAS thread within, whatever it was without; calls may nest and overlap."""
+    from threadpoolctl import ThreadpoolController
+
+    controller = ThreadpoolController()
+
+    def counts():
+        return {library["num_threads"] for library in controller.info() if library["user_api"] == "blas"}
+
+    before = counts()
+    inside, leave = threading.Event(), threading.Event()
+
+    def other():
+        with threads.one_blas_thread(with_scipy=False):
+            inside.set()
+            leave.wait(10)
+
+    thread = threading.Thread(target=other)
+    with threads.one_blas_thread(with_scipy=True):
+        thread.start()
+        assert inside.wait(10)
+        with threads.one_blas_thread(with_scipy=False):
+            assert counts() == {1}
+        assert counts() == {1}
+    assert counts() == before
+    leave.set()
+    thread.join()
+    assert counts() == before
+
+
+def test_work_within_a_worker_is_serial():
+    lb.set_workers(2)
+    names = threads.parallel(
+        lambda _: set(threads.parallel(lambda _: (time.sleep(0.01), threading.get_ident())[1], range(3))),
+        range(2),
+    )
+    assert all(len(n) == 1 for n in names)
+
+
+def test_errors_cross_threads():
+    lb.set_workers(2)
+
+    def fail(item):
+        raise KeyError(item)
+
+    with pytest.raises(KeyError, match="0"):
+        threads.parallel(fail, range(2))
+
+
+@pytest.mark.parametrize(
+    ("count", "error"), [(0, ValueError), (-1, ValueError), (1.5, TypeError), (True, TypeError)]
+)
+def test_workers_are_judged(count, error):
+    with pytest.raises(error, match="count must be"):
+        lb.set_workers(count)
+
+
+def test_the_import_is_light():
+    """Importing the package loads neither scipy nor threadpoolctl nor a picture."""
+    code = "import sys, lowrank_blocks; print(sorted({m.partition('.')[0] for m in sys.modules}))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    for name in ("'scipy'", "'threadpoolctl'", "'matplotlib'"):
+        assert name not in loaded
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_has_a_pool_of_its_own():
+    code = (
+        "import os, warnings, numpy as np, lowrank_blocks as lb\n"
+        "warnings.simplefilter('ignore')\n"
+        "lb.set_workers(2); x = np.ones((80, 80)); lb.decompose(x, lb.Localized(2, 2))\n"
+        "import lowrank_blocks.threads as t; t.parallel(abs, [1, 2])\n"
+        "pid = os.fork()\n"
+        "if pid == 0:\n"
+        "    t.parallel(abs, [1, 2]); os._exit(7)\n"
+        "print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.strip() == "7"
