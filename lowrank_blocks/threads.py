@@ -11,12 +11,14 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lowrank_blocks._validation import as_count
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -112,6 +114,8 @@ def _controller() -> Any:
 
 
 def _pool() -> ThreadPoolExecutor:
+    from concurrent.futures import ThreadPoolExecutor
+
     with _state.lock:
         if _state.pool is None:
             _state.pool = ThreadPoolExecutor(workers(), "lowrank_blocks", initializer=_mark_worker)

@@ -106,6 +106,19 @@ def test_lanczos_serves_large_blocks(monkeypatch):
         assert made.relative_error == pytest.approx(tails[4] / tails[0], rel=0, abs=1e-12)
 
 
+def test_vectors_that_are_not_the_leading_ones_are_refused():
+    """Exact singular vectors leave no coupling, whichever they are: only the leading ones may pass."""
+    matrix = hard_matrices(80, 80)["power law"]
+    u = np.linalg.svd(matrix)[0]
+    question = factors._Question(matrix, 4, 1e-10, None)
+    assert question.judged(u[:, 1:5], "gram", lambda: np.inf) is None
+    tails, exponent = gesvd_tails(matrix)
+    known = factors.Known(np.ldexp(tails[4], exponent), 1e-14)
+    question = factors._Question(matrix, 4, 1e-10, known)
+    assert question.judged(u[:, 1:5], "gram", lambda: np.inf) is None
+    assert question.judged(u[:, :4], "gram", lambda: np.inf) is not None
+
+
 def test_lanczos_that_misses_a_vector_is_refused():
     """A proof by Cholesky fails when a larger eigenvalue was left out."""
     s = 1.0 / np.arange(1, 201)

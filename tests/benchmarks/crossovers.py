@@ -1,0 +1,75 @@
+"""Re-derive the crossover points: which method is fastest at which size and rank.
+
+    python tests/benchmarks/crossovers.py
+
+The constants are `lowrank_blocks.spectra.GRAM_FROM` and those at the top of `lowrank_blocks.factors`.
+"""
+
+from __future__ import annotations
+
+import statistics
+
+import numpy as np
+from timing import rival_seconds
+
+import lowrank_blocks as lb
+from lowrank_blocks import factors, gram, krylov, lapack
+
+
+def median(call, repeats=7):
+    """Return the median time of a call at one BLAS thread, after one to warm up."""
+    rival_seconds(call)
+    return statistics.median(rival_seconds(call) for _ in range(repeats))
+
+
+def values_table():
+    """Singular values of a stack: Gram route against LAPACK."""
+    print("side  gram / lapack (values; GRAM_FROM is where it falls below 1)")
+    for side in (8, 16, 24, 32, 48, 64, 128, 256):
+        stack = np.random.default_rng(0).standard_normal((max(4, (1 << 18) // side**2), side, side))
+        ratio = median(lambda s=stack: gram.stacked_gram_values(s)) / median(
+            lambda s=stack: lapack.lapack_values(s)
+        )
+        print(f"{side:4d}  {ratio:.2f}")
+
+
+def factors_table():
+    """Leading factors: eigenvectors of the Gram matrix, some or all, and Lanczos, against LAPACK's SVD."""
+    print(
+        "\nside  rank  some  all  lanczos (times the SVD: SVD_BELOW, SUBSET_SHARE, LANCZOS_FROM and _SHARE)"
+    )
+    for side in (32, 64, 128, 256, 512, 1024):
+        matrix = lb.synthetic.power_law((side, side)).matrix
+        svd = median(lambda m=matrix: lapack.lapack_svd(m), 3)
+        for rank in (side // 48, side // 24, side // 12, side // 6, side // 3, side // 2):
+            if rank == 0:
+                continue
+            found = [_some(matrix, rank, share) for share in (1, side)]
+            print(
+                f"{side:4d}  {rank:4d}",
+                *(f"{t / svd:.2f}" for t in [*found, _lanczos(matrix, rank)]),
+                sep="  ",
+            )
+
+
+def _some(matrix, rank, share):
+    """Time the eigenvectors with the share of the side up to which some are asked for, not all."""
+    kept, factors.SUBSET_SHARE = factors.SUBSET_SHARE, share
+    try:
+        return median(lambda: factors._top_eigenpairs(gram.gram(matrix, both_halves=True), rank), 3)
+    finally:
+        factors.SUBSET_SHARE = kept
+
+
+def _lanczos(matrix, rank):
+    def solve():
+        square = gram.gram(matrix, both_halves=True)
+        ritz = krylov.leading_ritz(square, rank, 1e-10)
+        return None if ritz is None else krylov.missed_energy(square, ritz, matrix.shape, 1e-10)
+
+    return median(solve, 3) if solve() is not None else float("nan")
+
+
+if __name__ == "__main__":
+    values_table()
+    factors_table()

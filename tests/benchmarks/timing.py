@@ -1,0 +1,66 @@
+"""Alternating measurements in one process, and peak memory in children."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+
+import numpy as np
+import scipy.linalg  # noqa: F401  # its BLAS must be loaded before it can be limited
+from threadpoolctl import ThreadpoolController
+
+_controller = ThreadpoolController()
+
+
+def seconds(call):
+    """Return how long one call takes."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def rival_seconds(call):
+    """Return how long one call takes at one BLAS thread."""
+    with _controller.limit(limits=1, user_api="blas"):
+        return seconds(call)
+
+
+def duel(ours, rival, repeats):
+    """Return the median of the ratio of alternating pairs, and both medians in seconds."""
+    seconds(ours), rival_seconds(rival)
+    pairs = [(seconds(ours), rival_seconds(rival)) for _ in range(repeats)]
+    a, b = zip(*pairs, strict=True)
+    return statistics.median(x / y for x, y in pairs), statistics.median(a), statistics.median(b)
+
+
+def gemm_rate(side=1024, repeats=5):
+    """Return the flops a second of a matrix product at one BLAS thread."""
+    x = np.random.default_rng(0).standard_normal((side, side))
+    y = x.T.copy()
+    return 2 * side**3 / statistics.median(rival_seconds(lambda: x @ y) for _ in range(repeats))
+
+
+def extra_memory(code, setup):
+    """Return by how many bytes a child's peak memory grows while it runs `code` after `setup`."""
+    script = (
+        f"{setup}\nimport json, resource\n"
+        "def peak():\n"
+        "    return [int(l.split()[1]) for l in open('/proc/self/status') if l.startswith('VmHWM')][0]\n"
+        "def now():\n"
+        "    return [int(l.split()[1]) for l in open('/proc/self/status') if l.startswith('VmRSS')][0]\n"
+        f"before = now()\n{code}\nprint(json.dumps(1024 * (peak() - before)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def import_seconds(module, repeats):
+    """Return the time of a fresh interpreter that imports a module, less that of one that does not."""
+
+    def run(code):
+        return seconds(lambda: subprocess.run([sys.executable, "-c", code], check=True))
+
+    return statistics.median(run(f"import {module}") - run("pass") for _ in range(repeats))
