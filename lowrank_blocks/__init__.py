@@ -10,7 +10,9 @@ __version__ = "0.1.0"
 from lowrank_blocks import synthetic
 from lowrank_blocks.approximation import Approximation
 from lowrank_blocks.budgets import fraction_budget, rank_budget
+from lowrank_blocks.comparison import Comparison, Row, compare
 from lowrank_blocks.curves import ErrorCurve
+from lowrank_blocks.decomposition import Decomposition
 from lowrank_blocks.examples import load_example
 from lowrank_blocks.layers import LayerRanks, allocate_ranks
 from lowrank_blocks.partition import Block
@@ -23,9 +25,9 @@ from lowrank_blocks.plotting import (
     plot_spectra,
 )
 from lowrank_blocks.ranks import adaptive, uniform
-from lowrank_blocks.reports import Comparison, Report, Row, compare
+from lowrank_blocks.reports import Report
 from lowrank_blocks.search import BestPartition, best_partition, partition_curve
-from lowrank_blocks.solve import Decomposition, approximate, decompose, error_curve
+from lowrank_blocks.solve import approximate, decompose, error_curve
 from lowrank_blocks.spectra import Accuracy
 from lowrank_blocks.structures import DiagonalLocal, Global, Localized, Partition, Structure
 from lowrank_blocks.threads import set_workers

@@ -17,6 +17,8 @@ from lowrank_blocks.structures import Structure
 if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
 
+TIE = 1e-12  # relative errors closer than this differ by rounding only
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Approximation:

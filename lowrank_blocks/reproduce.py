@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from lowrank_blocks import synthetic
 from lowrank_blocks._validation import Matrix
+from lowrank_blocks.approximation import TIE
 from lowrank_blocks.budgets import rank_budget
 from lowrank_blocks.curves import ErrorCurve
+from lowrank_blocks.decomposition import Decomposition
 from lowrank_blocks.examples import load_example
 from lowrank_blocks.plotting.budgets import plot_error_curves
 from lowrank_blocks.plotting.png import new_figure, png
 from lowrank_blocks.plotting.winners import plot_winners
 from lowrank_blocks.ranks import adaptive, uniform
-from lowrank_blocks.reports import TIE
-from lowrank_blocks.solve import Decomposition, decompose
+from lowrank_blocks.solve import decompose
 from lowrank_blocks.structures import DiagonalLocal, Global, Localized
 from lowrank_blocks.tables import Cell, Table
 

@@ -1,39 +1,19 @@
-"""The one solver: split, spectra, ranks, truncate, join."""
+"""What users call: the best approximation, the spectra of the blocks, the curve over all budgets."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Sequence
 
-import numpy as np
 from numpy.typing import ArrayLike
 
-from lowrank_blocks._validation import Matrix, Shape, as_count, as_matrix
+from lowrank_blocks._validation import as_matrix
 from lowrank_blocks.approximation import Approximation
-from lowrank_blocks.assembly import assembled, energy, locked, require_norm
-from lowrank_blocks.budgets import block_cost
-from lowrank_blocks.curves import ErrorCurve, as_budgets, frontier, ranks_at, steps
+from lowrank_blocks.curves import ErrorCurve
+from lowrank_blocks.decomposition import Decomposition, decompose_view
 from lowrank_blocks.direct import approximate_directly
 from lowrank_blocks.ranks import (
     Allocation,
-    RankChoice,
-    Ranks,
     adaptive,
-    allocation_name,
-    check_ranks,
-    choose_ranks,
-)
-from lowrank_blocks.spectra import (
-    Accuracy,
-    BlockSpectra,
-    Known,
-    Spectrum,
-    common_exponent,
-    leading_factors,
-    promise,
-    scaled,
 )
 from lowrank_blocks.structures import Structure, as_structure
 
@@ -166,178 +146,3 @@ def error_curve(
     curve = parts.error_curve(budgets, allocate=allocate)
     parts._found.settle()  # the curve can outlive the matrix
     return curve
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Decomposition:
-    """Spectra of the blocks of a matrix; factors are computed when asked for.
-
-    Made by `decompose`.
-
-    Attributes
-    ----------
-    structure : Structure
-        Where the blocks are.
-    shape : (int, int)
-        Shape of the matrix.
-    costs : (n_blocks,) array of int
-        Numbers stored for one unit of rank in every block of shape (p, q): ``p + q``.
-    """
-
-    structure: Structure
-    shape: Shape
-    costs: Ranks
-    _matrix: Matrix = field(repr=False)
-    _exponent: int
-    _found: BlockSpectra  # divided by 2**_exponent
-    _uncovered: float  # energy in no block, divided by 4**_exponent
-
-    @cached_property
-    def spectra(self) -> tuple[Spectrum, ...]:
-        """Singular values of every block, one descending read-only array a block."""
-        self._found.require([len(s) - 1 for s in self._spectra])
-        return tuple(locked(scaled(s, -self._exponent)) for s in self._spectra)
-
-    @property
-    def accuracy(self) -> Accuracy:
-        """How the spectrum of every block was computed, and bounds on the errors taken from it."""
-        bounds = tuple(math.ldexp(b, self._exponent) for b in self._found.bounds)
-        return Accuracy(self._found.methods, bounds, self.norm)
-
-    @property
-    def norm(self) -> float:
-        """Frobenius norm of the matrix."""
-        return self.error([0] * len(self.costs))
-
-    def error(self, ranks: object) -> float:
-        """Return the least Frobenius error of any approximation with these ranks.
-
-        Parameters
-        ----------
-        ranks : sequence of int
-            One rank a block.
-        """
-        return math.ldexp(self._scaled_error(check_ranks(ranks, self._spectra)), self._exponent)
-
-    def relative_error(self, ranks: object) -> float:
-        """Return `error` divided by the norm of the matrix; 0 for a matrix of zeros."""
-        return self._relative(self._scaled_error(check_ranks(ranks, self._spectra)))
-
-    def choose_ranks(self, budget: int, *, allocate: Allocation = adaptive) -> RankChoice:
-        """Spend a budget over the blocks, without computing factors.
-
-        Parameters
-        ----------
-        budget : int
-            Most numbers that the factors may store.
-        allocate : callable, optional
-            An allocation. Its spectra are divided by one power of two if entries of the matrix are
-            beyond 2**256 or all below 2**-256, else they are `spectra`.
-        """
-        choice = choose_ranks(allocate, self._spectra, self.costs, as_count(budget, "budget"))
-        while self._found.require(choice.ranks):
-            choice = choose_ranks(allocate, self._spectra, self.costs, budget)
-        return choice
-
-    def within(self, budget: int, *, allocate: Allocation = adaptive) -> Approximation:
-        """Return the best approximation within a budget; see `approximate`."""
-        return self._truncate(self.choose_ranks(budget, allocate=allocate))
-
-    def truncate(self, ranks: object) -> Approximation:
-        """Return the best approximation with given ranks.
-
-        Parameters
-        ----------
-        ranks : sequence of int
-            One rank a block, at most the smaller side of the block.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If ranks are not one non-negative integer a block within the block's size.
-        """
-        return self._truncate(RankChoice(check_ranks(ranks, self._spectra), "given ranks"))
-
-    def error_curve(
-        self, budgets: Sequence[int] | None = None, *, allocate: Allocation = adaptive
-    ) -> ErrorCurve:
-        """Return the error against the parameter count; see the function `error_curve`."""
-        solve = None
-        if budgets is None:
-            solve = self._solve_between(allocate)
-            dense = self.shape[0] * self.shape[1]
-            while not self._found.complete and self._found.require(
-                ranks_at(dense, self._spectra, self.costs, allocate)
-            ):
-                pass
-            counts, energies = steps(self._spectra, self.costs, allocate)
-            errors = np.sqrt(energies + self._uncovered)
-            errors /= errors[0] or 1.0  # the first step buys nothing
-        else:
-            choices = [self.choose_ranks(b, allocate=allocate).ranks for b in as_budgets(budgets)]
-            errors = np.array([self._relative(self._scaled_error(ranks)) for ranks in choices])
-            counts, errors = frontier(np.array([int(ranks @ self.costs) for ranks in choices]), errors)
-        label = repr(self.structure)
-        if allocate is not adaptive and len(self.costs) > 1:
-            label += f", {allocation_name(allocate)}"
-        return ErrorCurve(label, self.shape, locked(counts), locked(errors), None, solve)
-
-    def _solve_between(self, allocate: Allocation) -> Callable[[int], float] | None:
-        """Return how to solve between the steps of a curve, where sorting does not tell the optimum."""
-        if allocate is not adaptive or len(set(self.costs.tolist())) == 1:
-            return None
-        return lambda budget: self._relative(self._scaled_error(self.choose_ranks(budget).ranks))
-
-    def __repr__(self) -> str:
-        m, n = self.shape
-        return f"Decomposition({self.structure!r} of a {m}×{n} matrix, {len(self.costs)} blocks)"
-
-    def _truncate(self, choice: RankChoice) -> Approximation:
-        known = [
-            Known(math.sqrt(tail[r]), bound)
-            for tail, r, bound in zip(self._found.tails, choice.ranks, self._found.bounds, strict=True)
-        ]
-        blocks = self.structure.split(self._matrix)
-        return assembled(
-            self._matrix,
-            self.structure,
-            leading_factors(blocks, choice.ranks, self._exponent, promise(self._matrix.dtype), known),
-            exponent=self._exponent,
-            error=self._scaled_error(choice.ranks),
-            norm=self._scaled_norm,
-            guarantee=choice.guarantee,
-        )
-
-    def _relative(self, scaled_error: float) -> float:
-        norm = self._scaled_norm
-        return scaled_error / norm if norm else 0.0
-
-    @property
-    def _spectra(self) -> list[Spectrum]:
-        return self._found.values
-
-    @property
-    def _scaled_norm(self) -> float:
-        return self._scaled_error(np.zeros_like(self.costs))
-
-    def _scaled_error(self, ranks: Ranks) -> float:
-        self._found.require(ranks)
-        kept_out = [float(tail[r]) for tail, r in zip(self._found.tails, ranks, strict=True)]
-        return math.sqrt(math.fsum([self._uncovered, *kept_out]))
-
-
-def decompose_view(matrix: Matrix, structure: Structure) -> Decomposition:
-    """Decompose a judged matrix without copying it: for results that do not outlive the call."""
-    shape = matrix.shape[0], matrix.shape[1]
-    exponent = common_exponent(matrix)
-    decomposition = Decomposition(
-        structure=structure,
-        shape=shape,
-        costs=locked(np.array([block_cost(s) for s in structure.block_shapes(shape)], dtype=np.int64)),
-        _matrix=matrix,
-        _exponent=exponent,
-        _found=BlockSpectra(structure.split(matrix), exponent, promise(matrix.dtype)),
-        _uncovered=energy(structure.uncovered(matrix), exponent),
-    )
-    require_norm(decomposition._scaled_norm, exponent)
-    return decomposition

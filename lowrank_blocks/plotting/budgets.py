@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lowrank_blocks.comparison import Comparison, Row
 from lowrank_blocks.curves import ErrorCurve
 from lowrank_blocks.plotting._axes import COLOURS, axes, styles
-from lowrank_blocks.reports import Comparison, Row
 from lowrank_blocks.tables import show
 
 if TYPE_CHECKING:
