@@ -37,16 +37,17 @@ def as_vector_or_matrix(value: ArrayLike, length: int, name: str = "x") -> Matri
     return array
 
 
-def as_count(value: object, name: str) -> int:
-    """Return `value` as a non-negative Python int, or say why it is none."""
+def as_count(value: object, name: str, *, least: int = 0) -> int:
+    """Return `value` as a Python int that is at least 0, or at least 1, or say why it is none."""
+    rule = "a positive integer" if least else "a non-negative integer"
     if isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name} must be a non-negative integer, got the bool {value}.")
+        raise TypeError(f"{name} must be {rule}, got the bool {value}.")
     try:
         count = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
-        raise TypeError(f"{name} must be a non-negative integer, got {value!r}.") from None
-    if count < 0:
-        raise ValueError(f"{name} must be a non-negative integer, got {count}.")
+        raise TypeError(f"{name} must be {rule}, got {value!r}.") from None
+    if count < least:
+        raise ValueError(f"{name} must be {rule}, got {count}.")
     return count
 
 

@@ -10,6 +10,7 @@ from oracles import best_error, residual, tolerance
 from registry import SMALL, integer_matrices
 
 import lowrank_blocks as lb
+from lowrank_blocks import refinement
 
 # An oracle over all partitions and ranks: the least energy of every rectangle within every budget.
 
@@ -63,6 +64,44 @@ def test_bound_optimum_and_answer_are_in_order(W, budget):
     assert found.lower_bound <= optimum + 1e-9
     assert optimum <= found.relative_error + 1e-9
     assert found.approximation.n_parameters <= budget
+    assert found.relative_error == pytest.approx(optimum, abs=3e-8)  # the search ends on so small a matrix
+    assert found.gap <= 1e-9
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(integer_matrices(8, 8), st.integers(0, 40), st.sampled_from(["_MANY_STATES", "_MANY_RECTANGLES"]))
+def test_bound_holds_where_the_search_is_cut_short(W, budget, limit):
+    norm = float(np.linalg.norm(W)) or 1.0
+    optimum = math.sqrt(least_energies(W, (0, 8), (0, 8), (2, 2), budget)[budget]) / norm
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(refinement, limit, 1)
+        found = lb.best_partition(W, budget, max_depth=2)
+    assert found.lower_bound <= optimum + 1e-9
+    assert optimum <= found.relative_error + 1e-9
+    assert (
+        found.relative_error
+        <= min(lb.approximate(W, s, budget).relative_error for s in named(W.shape, 2)) + 1e-12
+    )
+
+
+def test_a_search_cut_short_leaves_a_gap():
+    W = lb.load_example()["key"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(refinement, "_MANY_RECTANGLES", 1)
+        found = lb.best_partition(W, 4096)
+    exact = lb.best_partition(W, 4096)
+    assert found.gap > 0.001
+    assert exact.gap == 0
+    assert found.lower_bound < exact.relative_error < found.relative_error
+
+
+def test_three_way_first_cuts_are_searched_too():
+    W = np.zeros((6, 4))
+    W[:2], W[2:4, :2], W[4:] = 1.0, 2.0, -1.0
+    found = lb.best_partition(W, 16, rows=(0, 2, 4, 6), max_depth=1)
+    assert found.relative_error == pytest.approx(0, abs=1e-12)
+    assert found.approximation.n_parameters == 16
+    assert found.gap == pytest.approx(0, abs=1e-12)
 
 
 @settings(max_examples=12, deadline=None, derandomize=True)
