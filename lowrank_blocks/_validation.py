@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 Matrix = NDArray[Any]
 Shape = tuple[int, int]
 
+_HUGE = 1 << 53
 _SLAB = 1 << 19  # entries judged at a time
 _FLOATS = {"float16", "bfloat16", "float32", "float64"}
 
@@ -55,7 +56,11 @@ def as_counts(values: object, name: str) -> NDArray[np.int64]:
     """Return a sequence of non-negative integers as an int64 array, naming the first bad entry."""
     if isinstance(values, (str, bytes)) or not isinstance(values, (Sequence, np.ndarray)):
         raise TypeError(f"{name} must be a sequence of non-negative integers, got {values!r}.")
-    return np.array([as_count(v, f"{name}[{i}]") for i, v in enumerate(values)], dtype=np.int64)
+    counts = [as_count(v, f"{name}[{i}]") for i, v in enumerate(values)]
+    for i, count in enumerate(counts):
+        if count >= _HUGE:
+            raise ValueError(f"{name} must be below 2**53, got {name}[{i}] = {count}.")
+    return np.array(counts, dtype=np.int64)
 
 
 def as_shape(value: object, name: str = "shape") -> Shape:
@@ -72,7 +77,10 @@ def as_real(value: object, name: str, rule: str = "a finite number that is not n
     """Return `value` as a finite float that is at least 0."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name} must be {rule}, got {value!r}.")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = np.inf
     if not 0 <= number < np.inf:
         raise ValueError(f"{name} must be {rule}, got {number}.")
     return number
@@ -90,6 +98,8 @@ def _require_finite(matrix: Matrix, name: str) -> None:
 
 
 def _as_numeric(value: ArrayLike, name: str) -> Matrix:
+    if hasattr(value, "toarray"):
+        raise TypeError(f"{name} must be dense, got a {type(value).__name__}; call .toarray() on it first.")
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} must not be masked, got a masked array; call .filled(...) on it first.")
     try:

@@ -45,6 +45,9 @@ class Approximation:
         What is known of the ranks: ``"optimal ranks"``, ``"greedy ranks"`` or ``"given ranks"``
         (see `adaptive`). For its ranks, every approximation is optimal (Eckart & Young,
         doi 10.1007/BF02288367).
+    lower_bound : float
+        No ranks within the budget leave a smaller relative error; for given ranks, and for optimal
+        ones, it is `relative_error` itself.
     accuracy : Accuracy
         How the factors of every block were computed, and a certified bound on how far rounding can
         have moved their error.
@@ -66,6 +69,7 @@ class Approximation:
     error: float
     relative_error: float
     guarantee: str
+    lower_bound: float
     accuracy: Accuracy = field(repr=False)
 
     # Lets `ndarray @ approximation` reach __rmatmul__ instead of looping over entries.
@@ -75,6 +79,11 @@ class Approximation:
     def n_parameters(self) -> int:
         """Count of stored numbers in all factors; the positions of blocks are not charged."""
         return sum(b.size + a.size for b, a in self.factors)
+
+    @property
+    def gap(self) -> float:
+        """How much smaller than `relative_error` that of other ranks within the budget could be at most."""
+        return self.relative_error - self.lower_bound
 
     @property
     def captured(self) -> float:
@@ -116,7 +125,7 @@ class Approximation:
         return (
             f"Approximation({self.structure!r} of a {m}×{n} matrix, {ranks_text(self.ranks)}, "
             f"{self.n_parameters} parameters, relative error {self.relative_error:.4g}"
-            f"{', greedy ranks' if self.guarantee == 'greedy ranks' else ''})"
+            f"{f', greedy ranks, gap at most {self.gap:.2g}' if self.guarantee == 'greedy ranks' else ''})"
         )
 
     def _times(self, x: Matrix) -> Matrix:

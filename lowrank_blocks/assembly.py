@@ -25,8 +25,10 @@ def assembled(
     error: float,
     norm: float,
     guarantee: str,
+    lower_bound: float | None = None,
 ) -> Approximation:
     """Return the approximation with these factors; error and norm are divided by ``2**exponent``."""
+    relative_error = error / norm if norm else 0.0
     single = matrix.dtype != np.float64
     return Approximation(
         structure=structure,
@@ -34,8 +36,9 @@ def assembled(
         ranks=locked(np.array([f.factors[0].shape[1] for f in found], dtype=np.int64)),
         factors=tuple(_stored(f.factors, single) for f in found),
         error=math.ldexp(error, exponent),
-        relative_error=error / norm if norm else 0.0,
+        relative_error=relative_error,
         guarantee=guarantee,
+        lower_bound=relative_error if lower_bound is None else min(lower_bound, relative_error),
         accuracy=Accuracy(
             tuple(f.method for f in found),
             tuple(math.ldexp(f.excess + _CAST * single * f.norm, exponent) for f in found),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,41 @@ from lowrank_blocks.spectra import Spectrum, tail_energy
 from lowrank_blocks.tables import Table
 
 Points = tuple[NDArray[np.int64], NDArray[np.float64]]
+
+
+@dataclass(frozen=True, eq=False)
+class Solver:
+    """What it takes to solve at budgets between the steps of a curve; it holds no matrix.
+
+    Attributes
+    ----------
+    spectra : tuple of arrays
+        Singular values of every block.
+    costs : array of int
+        Numbers stored for one unit of rank in every block.
+    uncovered : float
+        Energy in no block.
+    allocate : callable
+        `adaptive` or `uniform`.
+    """
+
+    spectra: tuple[Spectrum, ...]
+    costs: Ranks
+    uncovered: float
+    allocate: Allocation
+
+    def __call__(self, budget: int) -> float:
+        """Return the relative error within a budget."""
+        ranks = np.asarray(self.allocate(self.spectra, self.costs, budget))
+        tails = [tail_energy(s) for s in self.spectra]
+        total = math.fsum([self.uncovered, *(float(t[0]) for t in tails)])
+        left = math.fsum([self.uncovered, *(float(t[r]) for t, r in zip(tails, ranks, strict=True))])
+        return math.sqrt(left / total) if total else 0.0
+
+    @property
+    def everything(self) -> int:
+        """Numbers stored by all ranks."""
+        return sum(len(s) * int(c) for s, c in zip(self.spectra, self.costs, strict=True))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -56,13 +92,14 @@ class ErrorCurve:
     n_parameters: NDArray[np.int64]
     relative_error: NDArray[np.float64]
     lower_bound: NDArray[np.float64] | None = None
-    _solve: Callable[[int], float] | None = None  # the exact error within a budget between the steps
+    _solve: Solver | None = None  # for budgets between the steps, where these do not tell all
 
     def at(self, budget: int) -> float:
         """Return the relative error within a budget, as `approximate` would at that budget.
 
-        It is that of the last step, unless the steps do not tell all: with blocks of different cost
-        the optimum is solved for.
+        It is that of the last step, unless the steps do not tell all: between given budgets, and with
+        blocks of different cost, it is solved for. A curve of given budgets with an allocation of
+        your own knows its steps only.
 
         Parameters
         ----------
@@ -72,16 +109,19 @@ class ErrorCurve:
         Raises
         ------
         TypeError, ValueError
-            If `budget` is not a non-negative integer, or is below the first step of the curve.
+            If `budget` is not a non-negative integer, or is below the first step of a curve that
+            knows its steps only.
         """
-        step = int(np.searchsorted(self.n_parameters, as_count(budget, "budget"), side="right")) - 1
-        if step < 0:
+        count = as_count(budget, "budget")
+        step = int(np.searchsorted(self.n_parameters, count, side="right")) - 1
+        if self._solve is None and step < 0:
             raise ValueError(
-                f"budget must be at least {self.n_parameters[0]}, where the curve starts, got {budget}."
+                f"budget must be at least {self.n_parameters[0]}, where the curve starts, got {count}."
             )
-        if self._solve is None or budget >= self.n_parameters[-1]:
-            return float(self.relative_error[step])
-        return min(float(self.relative_error[step]), self._solve(budget))
+        known = float(self.relative_error[step]) if step >= 0 else 1.0
+        if self._solve is None or (step >= 0 and self.n_parameters[step] == count):
+            return known
+        return min(known, self._solve(count))
 
     def budget_for(self, relative_error: float) -> int:
         """Return the least budget that reaches a relative error.
@@ -98,14 +138,16 @@ class ErrorCurve:
         """
         target = as_real(relative_error, "relative_error")
         step = int(np.searchsorted(-self.relative_error, -target))
-        if step == len(self.relative_error):
-            least = float(self.relative_error[-1])
+        last = self.n_parameters[-1] if self._solve is None else self._solve.everything
+        high = int(self.n_parameters[step]) if step < len(self.n_parameters) else int(last)
+        least = self.at(high)
+        if least > target:
             raise ValueError(
                 f"relative_error must be at least {least:.6g}, the least {self.label} reaches, got {target}."
             )
-        if self._solve is None or step == 0:
-            return int(self.n_parameters[step])
-        between = range(int(self.n_parameters[step - 1]), int(self.n_parameters[step]) + 1)
+        if self._solve is None:
+            return high
+        between = range(int(self.n_parameters[step - 1]) if step else 0, high + 1)
         return between[bisect_left(between, -target, key=lambda budget: -self.at(budget))]
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -13,7 +13,7 @@ from lowrank_blocks._validation import Matrix, Shape, as_count
 from lowrank_blocks.approximation import Approximation
 from lowrank_blocks.assembly import assembled, energy, locked, require_norm
 from lowrank_blocks.budgets import block_cost
-from lowrank_blocks.curves import ErrorCurve, as_budgets, frontier, ranks_at, steps
+from lowrank_blocks.curves import ErrorCurve, Points, Solver, as_budgets, frontier, ranks_at, steps
 from lowrank_blocks.ranks import (
     Allocation,
     RankChoice,
@@ -22,6 +22,7 @@ from lowrank_blocks.ranks import (
     allocation_name,
     check_ranks,
     choose_ranks,
+    uniform,
 )
 from lowrank_blocks.spectra import (
     Accuracy,
@@ -130,31 +131,29 @@ class Decomposition:
         self, budgets: Sequence[int] | None = None, *, allocate: Allocation = adaptive
     ) -> ErrorCurve:
         """Return the error against the parameter count; see the function `error_curve`."""
-        solve = None
         if budgets is None:
-            solve = self._solve_between(allocate)
-            dense = self.shape[0] * self.shape[1]
-            while not self._found.complete and self._found.require(
-                ranks_at(dense, self._spectra, self.costs, allocate)
-            ):
-                pass
-            counts, energies = steps(self._spectra, self.costs, allocate)
-            errors = np.sqrt(energies + self._uncovered)
-            errors /= errors[0] or 1.0  # the first step buys nothing
+            counts, errors = self._all_steps(allocate)
+            exact = allocate is not adaptive or len(set(self.costs.tolist())) == 1
         else:
             choices = [self.choose_ranks(b, allocate=allocate).ranks for b in as_budgets(budgets)]
             errors = np.array([self._relative(self._scaled_error(ranks)) for ranks in choices])
             counts, errors = frontier(np.array([int(ranks @ self.costs) for ranks in choices]), errors)
+            exact = allocate not in (adaptive, uniform)
+        solver = None if exact else Solver(tuple(self._spectra), self.costs, self._uncovered, allocate)
         label = repr(self.structure)
         if allocate is not adaptive and len(self.costs) > 1:
             label += f", {allocation_name(allocate)}"
-        return ErrorCurve(label, self.shape, locked(counts), locked(errors), None, solve)
+        return ErrorCurve(label, self.shape, locked(counts), locked(errors), None, solver)
 
-    def _solve_between(self, allocate: Allocation) -> Callable[[int], float] | None:
-        """Return how to solve between the steps of a curve, where sorting does not tell the optimum."""
-        if allocate is not adaptive or len(set(self.costs.tolist())) == 1:
-            return None
-        return lambda budget: self._relative(self._scaled_error(self.choose_ranks(budget).ranks))
+    def _all_steps(self, allocate: Allocation) -> Points:
+        dense = self.shape[0] * self.shape[1]
+        while not self._found.complete and self._found.require(
+            ranks_at(dense, self._spectra, self.costs, allocate)
+        ):
+            pass
+        counts, energies = steps(self._spectra, self.costs, allocate)
+        errors = np.sqrt(energies + self._uncovered)
+        return counts, errors / (errors[0] or 1.0)  # the first step buys nothing
 
     def __repr__(self) -> str:
         m, n = self.shape
@@ -174,7 +173,23 @@ class Decomposition:
             error=self._scaled_error(choice.ranks),
             norm=self._scaled_norm,
             guarantee=choice.guarantee,
+            lower_bound=self.lower_bound(choice),
         )
+
+    def lower_bound(self, choice: RankChoice) -> float:
+        """Return what is proved of a choice: no ranks within its budget have a smaller relative error.
+
+        Parameters
+        ----------
+        choice : RankChoice
+            From `choose_ranks`; of ranks that were given, nothing but themselves is compared.
+        """
+        relative_error = self.relative_error(choice.ranks)
+        if choice.guarantee != "greedy ranks":
+            return relative_error
+        covered = math.fsum(float(tail[0]) for tail in self._found.tails)
+        energy_left = self._uncovered + choice.bound * covered
+        return min(relative_error, self._relative(math.sqrt(energy_left)))
 
     def _relative(self, scaled_error: float) -> float:
         norm = self._scaled_norm

@@ -48,7 +48,7 @@ def write_files(folder: Path, contents: Mapping[str, str | bytes]) -> None:
     Raises
     ------
     OSError
-        If the folder or a file in it cannot be written; existing files are then as they were.
+        If the folder or a file in it cannot be written. No file is then half written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as aside:
@@ -88,4 +88,6 @@ def _judged(array: Matrix, name: str) -> Matrix:
 
 
 def _first_line(error: BaseException) -> str:
+    if "allow_pickle" in str(error):
+        return "it holds pickled objects, which are refused because loading them can run any code."
     return (str(error) or type(error).__name__).splitlines()[0]

@@ -24,7 +24,7 @@ Energies = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
 _SLAB = 1 << 21  # states made at a time
-_MANY_STATES = 1 << 23  # beyond this, more than three classes are left to the greedy answer
+_MANY_STATES = 1 << 21  # beyond this, more than three classes are left to the greedy answer
 
 
 @dataclass(frozen=True)

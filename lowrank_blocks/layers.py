@@ -6,9 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from lowrank_blocks.ranks import best_ranks
+from lowrank_blocks._validation import as_count
+from lowrank_blocks.ranks import as_spectrum, best_ranks
 from lowrank_blocks.spectra import Spectrum, tail_energy
 
 
@@ -80,10 +79,13 @@ def allocate_ranks(
             f"{type(spectra_by_name).__name__} and {type(costs).__name__}."
         )
     if spectra_by_name.keys() != costs.keys():
-        odd = sorted(spectra_by_name.keys() ^ costs.keys())
+        odd = sorted(map(str, spectra_by_name.keys() ^ costs.keys()))
         raise ValueError(f"costs must have the names of spectra_by_name, got only one of both for {odd}.")
-    spectra = [np.asarray(s, dtype=np.float64) for s in spectra_by_name.values()]
-    choice = best_ranks(spectra, list(costs.values()), budget)
+    if not costs:
+        raise ValueError("spectra_by_name must hold at least one matrix, got none.")
+    spectra = [as_spectrum(s, f"spectra_by_name[{name!r}]") for name, s in spectra_by_name.items()]
+    prices = [as_count(costs[name], f"costs[{name!r}]", least=1) for name in spectra_by_name]
+    choice = best_ranks(spectra, prices, budget)
     largest = max((float(s[0]) for s in spectra if len(s)), default=0.0) or 1.0
     tails = [tail_energy(s / largest) for s in spectra]
     total = math.fsum(float(t[0]) for t in tails)
@@ -91,7 +93,7 @@ def allocate_ranks(
     error = math.sqrt(left / total) if total else 0.0
     return LayerRanks(
         ranks=dict(zip(spectra_by_name, choice.ranks.tolist(), strict=True)),
-        n_parameters=sum(r * c for r, c in zip(choice.ranks.tolist(), costs.values(), strict=True)),
+        n_parameters=sum(r * c for r, c in zip(choice.ranks.tolist(), prices, strict=True)),
         relative_error=error,
         lower_bound=error if choice.guarantee == "optimal ranks" else min(error, math.sqrt(choice.bound)),
         guarantee=choice.guarantee,

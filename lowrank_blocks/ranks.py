@@ -179,7 +179,7 @@ def allocation_name(allocate: Allocation) -> str:
 
 def _judge(spectra: Sequence[Spectrum], costs: Costs, budget: int) -> tuple[list[Spectrum], Ranks, int]:
     """Check the arguments of an allocation; cut the budget down to the cost of all ranks."""
-    values = [_as_spectrum(s, f"spectra[{b}]") for b, s in enumerate(spectra)]
+    values = [as_spectrum(s, f"spectra[{b}]") for b, s in enumerate(spectra)]
     checked = as_counts(costs, "costs")
     if len(checked) != len(values) or not values:
         raise ValueError(
@@ -191,8 +191,12 @@ def _judge(spectra: Sequence[Spectrum], costs: Costs, budget: int) -> tuple[list
     return values, checked, min(as_count(budget, "budget"), everything)
 
 
-def _as_spectrum(value: object, name: str) -> Spectrum:
-    spectrum = np.asarray(value, dtype=np.float64)
+def as_spectrum(value: object, name: str) -> Spectrum:
+    """Return `value` as a descending, non-negative float64 array, or say why it is none."""
+    try:
+        spectrum = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be an array of numbers, got {value!r}.") from None
     if spectrum.ndim != 1:
         raise ValueError(f"{name} must be 1-D, got shape {spectrum.shape}.")
     if not (np.isfinite(spectrum).all() and (spectrum >= 0).all() and (np.diff(spectrum) <= 0).all()):

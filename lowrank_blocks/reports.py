@@ -42,6 +42,13 @@ class Report:
     comparisons: Mapping[str, Comparison]
 
     def __post_init__(self) -> None:
+        if not self.comparisons:
+            raise ValueError("comparisons must hold at least one comparison, got none.")
+        for name, comparison in self.comparisons.items():
+            if not isinstance(comparison, Comparison):
+                raise TypeError(
+                    f"comparisons[{name!r}] must be what lb.compare returned, got {comparison!r}."
+                )
         kinds = {name: _kinds(c) for name, c in self.comparisons.items()}
         if len(set(kinds.values())) != 1:
             raise ValueError(f"comparisons must have the same structures and allocations, got {kinds}.")

@@ -8,8 +8,6 @@ import io
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 Cell = str | int | float | tuple[int, ...]
 
 
@@ -42,7 +40,7 @@ class Table:
     def to_markdown(self) -> str:
         """Return the table in GitHub's Markdown."""
         rule = [":---" if left else "---:" for left in self._is_text()]
-        lines = [self.columns, rule, *([c.replace("|", "\\|") for c in row] for row in self._shown())]
+        lines = [self.columns, rule, *([_escaped(c) for c in row] for row in self._shown())]
         body = "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
         return f"**{self.title}**\n\n{body}" if self.title else body
 
@@ -124,19 +122,20 @@ def show(cell: Cell) -> str:
         low, high = min(cell), max(cell)
         return str(low) if low == high else f"{low}–{high}"
     if isinstance(cell, float):
-        return (
-            np.format_float_positional(cell, 4, unique=False, fractional=False)
-            if _plain(cell)
-            else f"{cell:.3e}"
-        )
+        if cell == 0 or not 1e-3 <= abs(cell) < 1e5:
+            return f"{cell:.3e}" if cell else "0"
+        return f"{cell:#.4g}" if abs(cell) < 1e4 else f"{cell:.0f}"
     return str(cell)
-
-
-def _plain(number: float) -> bool:
-    return number == 0 or 1e-3 <= abs(number) < 1e5
 
 
 def _csv_cell(cell: Cell) -> str:
     if isinstance(cell, tuple):
         return " ".join(map(str, cell))
     return repr(cell) if isinstance(cell, float) else str(cell)
+
+
+def _escaped(text: str) -> str:
+    """Return text that Markdown shows as it is, on one line."""
+    for mark in "\\|<*":
+        text = text.replace(mark, "\\" + mark)
+    return " ".join(text.split())

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -128,7 +129,29 @@ def test_given_budgets_are_evaluated_as_approximate_does(kind, W, allocate):
     budgets = [3, W.size // 3 + 4, W.size + 5]
     curve = lb.error_curve(W, structure, budgets, allocate=allocate)
     for budget in budgets:
-        assert curve.at(budget) == lb.approximate(W, structure, budget, allocate=allocate).relative_error
+        best = lb.approximate(W, structure, budget, allocate=allocate)
+        assert curve.at(budget) == pytest.approx(best.relative_error, abs=1e-12)
+
+
+@each()
+@ALLOCATIONS
+def test_between_given_budgets_the_curve_solves(kind, W, allocate):
+    structure, _ = built(kind, W)
+    few, all_ = (lb.error_curve(W, structure, b, allocate=allocate) for b in ([W.size // 3], None))
+    for budget in range(0, 2 * W.size, max(1, W.size // 5)):
+        assert few.at(budget) == pytest.approx(all_.at(budget), abs=1e-12)
+    for target in (0.8, 0.3):
+        if target >= all_.relative_error[-1]:
+            assert few.budget_for(target) == all_.budget_for(target)
+
+
+def test_curves_can_be_pickled_and_hold_no_matrix():
+    W = np.array(SMALL["ragged"])
+    curve = lb.error_curve(W, lb.Localized(2))
+    again = pickle.loads(pickle.dumps(curve))
+    expected = curve.at(77)
+    W[:] = 0
+    assert again.at(77) == curve.at(77) == expected
 
 
 def test_custom_allocation_needs_budgets():
@@ -207,7 +230,7 @@ def test_bad_relative_error(value):
 
 
 def test_budget_below_the_first_step():
-    curve = lb.error_curve(np.eye(4), lb.Global(), [8, 16])
+    curve = lb.error_curve(np.eye(4), lb.Global(), [8, 16], allocate=lambda s, c, b: [b // 8])
     with pytest.raises(ValueError, match="budget must be at least 8, where the curve starts, got 7"):
         curve.at(7)
     with pytest.raises(TypeError, match=r"budget must be a non-negative integer, got 8\.5"):

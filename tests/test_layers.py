@@ -82,10 +82,10 @@ def test_extreme_scales():
             {"a": [1.0, 2.0]},
             {"a": 2},
             ValueError,
-            r"spectra\[0\] must be finite, non-negative and descending",
+            r"spectra_by_name\['a'\] must be finite, non-negative and descending",
         ),
-        ({"a": [1.0]}, {"a": 0}, ValueError, "costs must be positive"),
-        ({}, {}, ValueError, "at least 1"),
+        ({"a": [1.0]}, {"a": 0}, ValueError, r"costs\['a'\] must be a positive integer, got 0"),
+        ({}, {}, ValueError, "spectra_by_name must hold at least one matrix"),
     ],
 )
 def test_bad_input(spectra, costs, error, message):

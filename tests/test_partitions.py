@@ -82,7 +82,7 @@ def test_plot_partition_refuses_others():
     found = lb.best_partition(np.eye(4), 8)
     with pytest.raises(ValueError, match="dW must have the shape of the approximation"):
         lb.plot_partition(np.eye(5), found)
-    with pytest.raises(TypeError, match="approximation must be what"):
+    with pytest.raises(TypeError, match="found must be what"):
         lb.plot_partition(np.eye(4), 3)
 
 

@@ -141,7 +141,7 @@ def plot_partition(dW: ArrayLike, found: BestPartition | Approximation, *, ax: A
     ['1', '1']
     """
     approximation = found.approximation if isinstance(found, BestPartition) else found
-    _require_approximation(approximation)
+    _require_approximation(approximation, "found")
     matrix = _of_shape(dW, approximation.shape)
     ax = axes(ax)
     size = np.abs(matrix.astype(np.float64))
@@ -216,6 +216,6 @@ def _refuse_none() -> Any:
     raise TypeError("ax must be a pair of matplotlib Axes or None, got a pair with None in it.")
 
 
-def _require_approximation(value: object) -> None:
+def _require_approximation(value: object, name: str = "approximation") -> None:
     if not isinstance(value, Approximation):
-        raise TypeError(f"approximation must be what lb.approximate returned, got {value!r}.")
+        raise TypeError(f"{name} must be what lb.approximate returned, got {value!r}.")
