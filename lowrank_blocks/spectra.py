@@ -246,23 +246,23 @@ def _spectra(blocks: Sequence[Matrix], chosen: Sequence[int], *, gram: bool) -> 
     lone = [g for g in groups if len(g) == 1 and min(blocks[chosen[g[0]]].shape) >= _ALONE_FROM]
     slabs = lone + [slab for g in groups if g not in lone for slab in _slabs(g, blocks[chosen[g[0]]].size)]
 
-    def solve(slab: list[int]) -> list[_Found]:
-        return _solve([flat(blocks[chosen[i]]) for i in slab], gram=gram)
+    def solve(slab: list[int], *, alone: bool = False) -> list[_Found]:
+        return _solve([flat(blocks[chosen[i]]) for i in slab], gram=gram, alone=alone)
 
-    solved = [solve(slab) for slab in slabs[: len(lone)]] + parallel(solve, slabs[len(lone) :])
+    solved = [solve(slab, alone=True) for slab in lone] + parallel(solve, slabs[len(lone) :])
     order = [i for slab in slabs for i in slab]
     by_index = dict(zip(order, (f for slab in solved for f in slab), strict=True))
     return [by_index[i] for i in range(len(chosen))]
 
 
-def _solve(rows: list[Matrix], *, gram: bool) -> list[_Found]:
-    """Return the spectra of blocks of one shape, smaller side first."""
+def _solve(rows: list[Matrix], *, gram: bool, alone: bool) -> list[_Found]:
+    """Return the spectra of blocks of one shape, smaller side first; one alone may use all workers."""
     stack, exponents = _stacked(rows)
     shape = stack.shape[-2:]
     by_gram = gram and shape[0] >= GRAM_FROM
     if not by_gram:
         values = lapack_values(stack)
-    elif len(stack) == 1 and shape[0] >= _ALONE_FROM:
+    elif alone:
         values = gram_values(stack[0])[None]
     else:
         values = stacked_gram_values(stack)
