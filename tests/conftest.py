@@ -3,10 +3,9 @@
 The profile is seeded, so that a run can be repeated, and has no deadlines, which would time the machine.
 """
 
+import numpy as np  # noqa: F401  (its threads are limited next)
 from hypothesis import settings
 from threadpoolctl import threadpool_limits
-
-import lowrank_blocks  # noqa: F401  (loads numpy, whose threads are limited next)
 
 threadpool_limits(1)
 

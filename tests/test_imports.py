@@ -1,7 +1,14 @@
 """Importing the package is cheap: numpy and no other library."""
 
+import ast
+import importlib
+import inspect
 import subprocess
 import sys
+
+import pytest
+
+import lowrank_blocks as lb
 
 
 def imported(code):
@@ -14,11 +21,35 @@ def imported(code):
     return {name.split(".")[0] for name in lines}
 
 
+OTHERS = {"scipy", "matplotlib", "pandas", "threadpoolctl", "tqdm"}
+
+
 def test_import_loads_neither_scipy_nor_matplotlib_nor_pandas():
-    names = imported("import lowrank_blocks")
+    assert not imported("import lowrank_blocks") & OTHERS
+
+
+def test_all_names_need_numpy_only():
+    names = imported("from lowrank_blocks import *")
 
     assert {"lowrank_blocks", "numpy"} <= names
-    assert not names & {"scipy", "matplotlib", "pandas", "threadpoolctl"}
+    assert not names & OTHERS
+
+
+def test_names_for_type_checkers_are_the_names_at_run_time():
+    tree = ast.parse(inspect.getsource(lb))
+    branch = next(node for node in tree.body if isinstance(node, ast.If))
+    typed = {(alias.name, node.module) for node in branch.body for alias in node.names}
+
+    assert {name for name, _ in typed} == set(lb.__all__)
+    for name, module in typed - {("synthetic", "lowrank_blocks")}:
+        assert getattr(lb, name) is getattr(importlib.import_module(module), name)
+    assert lb.synthetic is importlib.import_module("lowrank_blocks.synthetic")
+    assert set(lb.__all__) <= set(dir(lb))
+
+
+def test_a_name_that_is_not_there():
+    with pytest.raises(AttributeError, match="module 'lowrank_blocks' has no attribute 'lora'"):
+        _ = lb.lora
 
 
 def test_scipy_is_loaded_where_it_is_asked_for():
