@@ -112,9 +112,11 @@ def _add_compare(commands: _Commands) -> None:
         help="budget as a global rank: R·(m+n) numbers for each m×n matrix (default 8)",
     )
     sub.add_argument(
-        "--budget", type=_count, metavar="N", help="budget as a count of numbers, instead of --rank"
+        "--budget", type=_count, metavar="N", help="budget as a count of numbers; it goes before --rank"
     )
-    sub.add_argument("--blocks", type=_count, default=4, metavar="K", help="parts of each axis (default 4)")
+    sub.add_argument(
+        "--blocks", type=_positive, default=4, metavar="K", help="parts of each axis (default 4)"
+    )
     sub.add_argument(
         "--best", action="store_true", help="add the best partition, with a bound on what it misses"
     )
@@ -146,6 +148,8 @@ def _add_reproduce(commands: _Commands) -> None:
 def _compare(args: argparse.Namespace) -> None:
     if args.plot and args.out is None:
         raise ValueError("--plot must come with --out DIR, got no --out.")
+    if args.out is not None:
+        _require_folder(args.out)
     matrices = _read(args.files) if args.files else load_example()
     compared = tqdm(matrices.items(), desc="matrices", disable=None, leave=False)
     report = Report({name: _compare_one(dW, name, args) for name, dW in compared})
@@ -155,6 +159,7 @@ def _compare(args: argparse.Namespace) -> None:
 
 
 def _reproduce(args: argparse.Namespace) -> None:
+    _require_folder(args.out)
     files = reproduced()
     _save(args.out, files)
     print(f"wrote {', '.join(files)} to {args.out}")
@@ -201,6 +206,13 @@ def _bars(comparison: Comparison) -> bytes:
     return png(figure)
 
 
+def _require_folder(folder: Path) -> None:
+    """Judge --out before the work, not after it."""
+    found = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not found.is_dir():
+        raise ValueError(f"--out must be a folder that can be written, got {folder}: {found} is a file.")
+
+
 def _save(folder: Path, files: Mapping[str, str | bytes]) -> None:
     try:
         write_files(folder, files)
@@ -211,6 +223,12 @@ def _save(folder: Path, files: Mapping[str, str | bytes]) -> None:
 def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit():
         raise argparse.ArgumentTypeError(f"must be a non-negative integer, got {text!r}")
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    if _count(text) == 0:
+        raise argparse.ArgumentTypeError("must be a positive integer, got 0")
     return int(text)
 
 

@@ -6,10 +6,10 @@ stands beside them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lowrank_blocks import synthetic
 from lowrank_blocks._validation import Matrix
@@ -24,7 +24,7 @@ from lowrank_blocks.plotting.winners import plot_winners
 from lowrank_blocks.ranks import adaptive, uniform
 from lowrank_blocks.solve import decompose
 from lowrank_blocks.structures import DiagonalLocal, Global, Localized
-from lowrank_blocks.tables import Cell, Table
+from lowrank_blocks.tables import Cell, Table, show
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -151,7 +151,7 @@ def _files(cases: Sequence[Case], curves: dict[str, list[ErrorCurve]]) -> dict[s
     }
 
 
-def _table(cases: Sequence[Case], number: Any = float) -> Table:
+def _table(cases: Sequence[Case], number: Callable[[float], str]) -> Table:
     rows: list[tuple[Cell, ...]] = [
         (
             c.matrix,
@@ -180,6 +180,10 @@ def _curve_table(curves: dict[str, list[ErrorCurve]]) -> Table:
 def _digits(error: float) -> str:
     """Write ten significant digits; what is below the rounding of the solver is written as 0."""
     return f"{error:.10g}" if error > TIE else "0"
+
+
+def _shown(error: float) -> str:
+    return show(error if error > TIE else 0.0)
 
 
 def _report(cases: Sequence[Case]) -> str:
@@ -215,7 +219,7 @@ Ranks are free in these curves.
 
 `results.csv` and `curves.csv` hold them with ten digits; errors below {TIE:g} are rounding and written as 0.
 
-{_table(cases).to_markdown()}"""
+{_table(cases, _shown).to_markdown()}"""
 
 
 def _count(cases: Sequence[Case], field: str, kind: str) -> int:
@@ -229,7 +233,7 @@ def _winner_map(cases: Sequence[Case]) -> Figure:
     left, right = figure.subplots(1, 2, sharey=True)
     for ax, field, title in (
         (left, "least", "G, D, L with uniform ranks"),
-        (right, "least_free", "G, D, and L with free ranks"),
+        (right, "least_free", "G and D with uniform, L with free ranks"),
     ):
         plot_winners([[getattr(c, field) for c in g] for g in groups.values()], list(groups), columns, ax=ax)
         ax.set_title(f"least error: {title}", fontsize="medium")

@@ -183,7 +183,7 @@ def test_reports_stay_as_they_were_if_the_disk_is_full(tmp_path, matrix):
         (["compare", "--budget", "x"], "must be a non-negative integer, got 'x'"),
         (["compare", "--budget", "²"], "must be a non-negative integer, got '²'"),
         (["compare", "--blocks", ""], "must be a non-negative integer, got ''"),
-        (["compare", "--blocks", "0"], "parts must be at least 1 part, got 0"),
+        (["compare", "--blocks", "0"], "argument --blocks: must be a positive integer, got 0"),
         (["compare", "--blocks", "300"], "parts must be at most the length of its axis, 256, got 300"),
         (["compare", "--format", "xml"], "xml"),
         (["compare", "--colour"], "--colour"),

@@ -80,7 +80,7 @@ def test_comparison_draws_one_labelled_bar_a_row():
         assert f"{row.relative_error:.4f}" in text.get_text()
         assert str(max(row.ranks)) in text.get_text()
     labels = [tick.get_text() for tick in ax.get_yticklabels()]
-    assert labels == [f"{row.label}\n{row.allocation}" for row in report.rows]
+    assert labels == [f"{row.label}, {row.allocation}" for row in report.rows]
 
 
 def test_spectra_draw_all_values_and_mark_the_kept():

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#000000")
 _DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+PAPER = {"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.75}
 HEAT = "cividis"  # monotone in lightness, safe for colour-blind readers
 
 
@@ -37,3 +38,8 @@ def styles(count: int) -> list[dict[str, Any]]:
 def error_text(relative_error: float) -> str:
     """Return a relative error in four digits; what is rounding only is not shown as a number."""
     return f"{relative_error:.4g}" if relative_error == 0 or relative_error > 1e-12 else "below 1e-12"
+
+
+def shorten(label: str, most: int = 24) -> str:
+    """Return a label of at most `most` characters: edges given one by one can be many."""
+    return label if len(label) <= most else f"{label[: most - 2]}…)"

@@ -11,13 +11,12 @@ from numpy.typing import ArrayLike
 from lowrank_blocks._validation import Matrix, Shape, as_matrix
 from lowrank_blocks.approximation import Approximation
 from lowrank_blocks.partition import Block
-from lowrank_blocks.plotting._axes import HEAT, axes, error_text
+from lowrank_blocks.plotting._axes import HEAT, PAPER, axes, error_text, shorten
 from lowrank_blocks.search import BestPartition
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_PAPER = {"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.7}
 _MANY_BLOCKS = 400  # numbers in more blocks than these would overlap
 
 
@@ -62,7 +61,9 @@ def plot_ranks(approximation: Approximation, *, ax: Axes | None = None) -> Axes:
     if len(approximation.ranks) <= _MANY_BLOCKS:
         _number_all(ax, approximation)
     ax.figure.colorbar(rectangles, ax=ax, label="rank", ticks=MaxNLocator(integer=True))
-    ax.set_title(f"{approximation.structure!r}, {approximation.n_parameters} parameters", fontsize="medium")
+    ax.set_title(
+        f"{shorten(repr(approximation.structure))}, {approximation.n_parameters} parameters", fontsize="small"
+    )
     return ax
 
 
@@ -92,7 +93,7 @@ def plot_residual(dW: ArrayLike, approximation: Approximation, *, ax: Sequence[A
     >>> import numpy as np, lowrank_blocks as lb
     >>> axs = lb.plot_residual(np.eye(4), lb.approximate(np.eye(4), lb.Localized(2), 8))
     >>> [ax.get_title() for ax in axs]
-    ['|ΔW|', '|ΔW − X|, relative error 0.7071']
+    ['|ΔW|', '|ΔW − X|, error 0.7071']
     """
     _require_approximation(approximation)
     matrix = _of_shape(dW, approximation.shape)
@@ -100,15 +101,15 @@ def plot_residual(dW: ArrayLike, approximation: Approximation, *, ax: Sequence[A
     size = np.abs(matrix.astype(np.float64))
     rest = np.abs(matrix - approximation.to_dense().astype(np.float64))
     top = float(max(size.max(), rest.max()))
-    titles = ("|ΔW|", f"|ΔW − X|, relative error {error_text(approximation.relative_error)}")
+    titles = ("|ΔW|", f"|ΔW − X|, error {error_text(approximation.relative_error)}")
     for panel, values, title in zip(pair, (size, rest), titles, strict=True):
         _frame(panel, approximation.shape)
         image = _show(panel, values, top)
         lines = _rectangles(approximation.blocks)
         lines.set(facecolor="none", edgecolor="black", linewidth=0.4)
         panel.add_collection(lines)
-        panel.set_title(title, fontsize="medium")
-    pair[0].figure.colorbar(image, ax=list(pair), label="absolute value (units of ΔW)", shrink=0.8)
+        panel.set_title(title, fontsize="small", wrap=True)
+    pair[0].figure.colorbar(image, ax=list(pair), label="size (units of ΔW)", shrink=0.8)
     return pair
 
 
@@ -152,10 +153,12 @@ def plot_partition(dW: ArrayLike, found: BestPartition | Approximation, *, ax: A
     ax.add_collection(lines)
     for block, rank in zip(approximation.blocks, approximation.ranks, strict=True):
         if rank:
-            _number(ax, block, rank, color="black", fontsize=_font(block, approximation.shape), bbox=_PAPER)
+            _number(ax, block, rank, color="black", fontsize=_font(block, approximation.shape), bbox=PAPER)
     ax.figure.colorbar(image, ax=ax, label="|ΔW| (units of ΔW)", shrink=0.8)
-    title = found.verdict if isinstance(found, BestPartition) else repr(approximation.structure)
-    ax.set_title(f"{title}\nrelative error {error_text(approximation.relative_error)}", fontsize="medium")
+    title = found.verdict if isinstance(found, BestPartition) else shorten(repr(approximation.structure))
+    ax.set_title(
+        f"{title}\nrelative error {error_text(approximation.relative_error)}", fontsize="small", wrap=True
+    )
     return ax
 
 
@@ -179,8 +182,8 @@ def _rectangles(blocks: Sequence[Block]) -> Any:
 
 def _number_all(ax: Axes, approximation: Approximation) -> None:
     dark = 0.5 * max(1, int(max(approximation.ranks)))
-    size = min(10.0, 160 / max(1, len(approximation.ranks)) ** 0.5)
     for block, rank in zip(approximation.blocks, approximation.ranks, strict=True):
+        size = _font(block, approximation.shape)
         _number(ax, block, rank, color="white" if rank < dark else "black", fontsize=size)
 
 

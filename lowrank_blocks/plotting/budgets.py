@@ -9,7 +9,7 @@ import numpy as np
 
 from lowrank_blocks.comparison import Comparison, Row
 from lowrank_blocks.curves import ErrorCurve
-from lowrank_blocks.plotting._axes import COLOURS, axes, styles
+from lowrank_blocks.plotting._axes import COLOURS, PAPER, axes, shorten, styles
 from lowrank_blocks.tables import show
 
 if TYPE_CHECKING:
@@ -56,10 +56,17 @@ def plot_error_curves(curves: Iterable[ErrorCurve], *, ax: Axes | None = None, *
         look = style | {"where": "post", "label": curve.label, "markevery": every, "markersize": 4}
         ax.step(curve.n_parameters, curve.relative_error, **(look | line_kwargs))
         if curve.lower_bound is not None:
+            # Between two counts the bound at the second is valid: bounds fall with the budget.
             bound = {"color": style["color"], "linestyle": ":", "label": f"{curve.label}, lower bound"}
-            ax.plot(curve.n_parameters, curve.lower_bound, linewidth=1.2, **bound)
+            ax.step(curve.n_parameters, curve.lower_bound, where="pre", linewidth=1.2, **bound)
     shapes = {curve.shape for curve in drawn}
     left, right = min(map(_first_drop, drawn)) / 2, 1.25 * max(m * n for m, n in shapes)
+    for curve, line in zip(drawn, _staircases(ax), strict=True):
+        if curve.n_parameters[-1] < right:  # more numbers do not help from the last step on
+            ends = curve.n_parameters[-1], right
+            ax.hlines(
+                curve.relative_error[-1], *ends, colors=line.get_color(), linestyles=line.get_linestyle()
+            )
     if any(c.n_parameters[-1] > 0 for c in drawn):
         ax.set_xscale("log")
     ax.set_xlim(left, right)
@@ -69,7 +76,7 @@ def plot_error_curves(curves: Iterable[ErrorCurve], *, ax: Axes | None = None, *
     ax.grid(alpha=0.3)
     if len(shapes) == 1:
         _mark_shape(ax, *shapes.pop())
-    ax.legend(fontsize="small")
+    ax.legend(fontsize="small", framealpha=0.7)
     return ax
 
 
@@ -113,13 +120,17 @@ def plot_comparison(comparison: Comparison, *, ax: Axes | None = None) -> Axes:
             hatch=("", "///", "...")[kind % 3],
             edgecolor="white",
         )
-        ax.annotate(_bar_text(row), (row.relative_error, k), (4, 0), textcoords="offset points", va="center")
-    ax.set_yticks(range(len(rows)), [f"{row.label}\n{row.allocation}" for row in rows])
+        place: dict[str, Any] = {"xytext": (4, 0), "textcoords": "offset points", "va": "center"}
+        ax.annotate(_bar_text(row), (0, k), fontsize="small", bbox=PAPER, **place)
+    labels = [f"{shorten(row.label)}, {row.allocation}" for row in rows]
+    ax.set_yticks(range(len(rows)), labels, fontsize="small")
     ax.invert_yaxis()
-    ax.set_xlim(0, 1.45 * max(max(row.relative_error for row in rows), 1e-300))
-    ax.set_xlabel("relative Frobenius error")
+    ax.set_xlim(0, 1.05 * max(max(row.relative_error for row in rows), 1e-300))
+    ax.set_xlabel("relative error")
     m, n = comparison.shape
-    ax.set_title(f"{m}×{n} matrix, budget {comparison.budget} of {m * n} numbers", fontsize="medium")
+    ax.set_title(
+        f"{m}×{n} matrix, budget {comparison.budget} of {m * n} numbers", fontsize="small", wrap=True
+    )
     return ax
 
 
@@ -137,6 +148,10 @@ def _as_curves(curves: Iterable[ErrorCurve]) -> list[ErrorCurve]:
         if not isinstance(curve, ErrorCurve):
             raise TypeError(f"curves[{i}] must be what lb.error_curve returned, got {curve!r}.")
     return listed
+
+
+def _staircases(ax: Axes) -> list[Any]:
+    return [line for line in ax.get_lines() if line.get_drawstyle() == "steps-post"]
 
 
 def _first_drop(curve: ErrorCurve) -> int:

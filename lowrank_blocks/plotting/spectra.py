@@ -61,11 +61,11 @@ def plot_spectra(
         ax.plot(*kept, "o", color=COLOURS[0], markersize=4, alpha=0.7, label=label)
     ax.set_xscale("log")
     _log_scale(ax, float(max(s[0] for s in spectra)), float(min(s[-1] for s in spectra)))
-    ax.set_xlabel("index of the singular value" + (", all blocks pooled" if pooled else " in its block"))
+    ax.set_xlabel("index, all blocks pooled" if pooled else "index in the block")
     ax.set_ylabel("singular value (units of ΔW)")
     ax.set_title(
         f"{decomposition.structure!r}, {len(spectra)} block{'s' if len(spectra) > 1 else ''}",
-        fontsize="medium",
+        fontsize="small",
     )
     ax.grid(alpha=0.3)
     ax.legend(fontsize="small")
