@@ -41,7 +41,8 @@ def outlines(notebook):
 
 @pytest.mark.filterwarnings("ignore")  # of the Jupyter client, which is not ours to mend
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
-def test_committed_outputs_are_what_the_code_gives(path, tmp_path):
+def test_committed_outputs_are_what_the_code_gives(path, tmp_path, monkeypatch):
+    monkeypatch.delenv("MPLBACKEND", raising=False)  # notebooks draw inline
     committed, fresh = nbformat.read(path, as_version=4), executed(path, tmp_path)
 
     assert texts(fresh) == texts(committed)
