@@ -7,6 +7,7 @@ left out, and where it is too coarse for that a Cholesky factorisation does.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -22,6 +23,7 @@ _FIRST_LOOK = 4  # the size of the basis, in ranks, at which convergence is firs
 _LAST_LOOK = 10  # ... and at which the iteration is given up
 _HOPELESS = 0.02  # residual, relative to the last value, that will not converge in time
 _CANCELLATION = 64.0  # error of a difference of squared norms, in units of root * UNIT * the largest
+_SKEW = 16.0  # how far from orthonormal a basis may be, in units of root * UNIT
 _FACTORISATION = 16.0  # error of a Cholesky factorisation, in units of root * UNIT * its norm
 
 
@@ -64,7 +66,7 @@ def leading_ritz(matrix: Array, rank: int, tolerance: float) -> Ritz | None:
         left = max(trace - float(ritz.values.sum()), 0.0)
         aim = max(tolerance * np.sqrt(trace * left) / 2, 32 * UNIT * trace)
         if ritz.residuals.sum() <= aim:
-            return replace(ritz, beyond=_beyond(ritz, others, images, energy))
+            return replace(ritz, beyond=_beyond(ritz, others, basis, images, energy))
         if ritz.residuals.max() > _HOPELESS * ritz.values[-1]:
             return None
     return None
@@ -149,26 +151,29 @@ def _rayleigh_ritz(basis: Array, images: Array, rank: int) -> tuple[Ritz, tuple[
     return Ritz(vectors, values[:rank], residuals), (values[rank:], rotation[:, rank:])
 
 
-def _beyond(ritz: Ritz, others: tuple[Array, Array], images: Array, energy: float) -> float:
+def _beyond(ritz: Ritz, others: tuple[Array, Array], basis: Array, images: Array, energy: float) -> float:
     """Bound the eigenvalues of G, of squared norm `energy`, on the complement of the leading vectors.
 
     In the basis of the other Ritz vectors, and of what is outside the Krylov space, it is
     ``[[T, E^T], [E, H]]``. Only the last block of the space is coupled to the outside: with C, which
     holds the coordinates of the Ritz vectors in that block, ``E^T E <= ||E||^2 C^T C``. The norms of E
     and H follow from those of G and of its images. No eigenvalue exceeds any ``t > ||H||`` for which
-    ``T + E^T E / (t - ||H||) <= t``.
+    ``T + E^T E / (t - ||H||) <= t``. All of it holds for an orthonormal basis only.
     """
     rest, coordinates = others
+    unit = math.sqrt(len(images)) * UNIT
+    if np.linalg.norm(basis.T @ basis - np.eye(basis.shape[1])) > _SKEW * unit:
+        return float("inf")
     least, width = float(ritz.values[-1]), _width(len(ritz.values))
     inside = float(ritz.values @ ritz.values + rest @ rest)
     reached = float(np.vdot(images, images))
-    slack = _CANCELLATION * np.sqrt(len(images)) * UNIT * energy
-    outside = float(np.sqrt(max(energy - 2 * reached + inside, 0.0) + slack))
+    slack = _CANCELLATION * unit * energy
+    outside = math.sqrt(max(energy - 2 * reached + inside, 0.0) + slack)
     if outside >= least:
         return float("inf")
     last = coordinates[-width:]
     coupled = (max(reached - inside, 0.0) + slack) / (least - outside) * (last.T @ last)
-    rounding = _CANCELLATION * np.sqrt(len(images)) * UNIT * float(ritz.values[0])
+    rounding = _CANCELLATION * unit * float(ritz.values[0])
     return max(least, float(np.linalg.eigvalsh(np.diag(rest) + coupled)[-1]) + rounding)
 
 
