@@ -24,7 +24,7 @@ Array = NDArray[np.float64]
 SVD_BELOW = 64  # sides below this: LAPACK's SVD
 LANCZOS_FROM = 512  # sides from this on: Lanczos ...
 LANCZOS_SHARE = 12  # ... for ranks up to side / this
-SUBSET_SHARE = 3  # ranks up to side / this: some eigenvectors of the Gram matrix; beyond: all
+SUBSET_SHARE = 5  # ranks up to side / this: some eigenvectors of the Gram matrix; beyond: all
 
 _COUPLING = 8.0  # rounding of the coupling block, in units of root * UNIT * norm
 
@@ -87,7 +87,10 @@ def leading(rows: Array, rank: int, tolerance: float, known: Known | None = None
             if found is not None:
                 return found
             matrix = gram(rows, both_halves=True)
-    values, vectors = _top_eigenpairs(matrix, rank)
+    try:
+        values, vectors = _top_eigenpairs(matrix, rank)
+    except np.linalg.LinAlgError:
+        return _by_svd(rows, rank)
     return question.judged(vectors, "gram", lambda: question.slack(values[:1])) or _by_svd(rows, rank)
 
 

@@ -174,6 +174,20 @@ def test_eigenvectors_called_by_address():
         eigen.top_eigenpairs(np.eye(3), 4)
 
 
+def test_eigenvectors_that_are_not_found_are_no_harm(monkeypatch):
+    """Where dsyevr fails LAPACK's SVD answers."""
+
+    def failing(matrix, count):
+        raise np.linalg.LinAlgError
+
+    matrix = hard_matrices(80, 90)["power law"]
+    exact = lb.approximate(matrix, lb.Global(), lb.rank_budget(matrix.shape, 4))
+    monkeypatch.setattr(factors, "top_eigenpairs", failing)
+    made = lb.approximate(matrix, lb.Global(), lb.rank_budget(matrix.shape, 4))
+    assert (exact.accuracy.methods, made.accuracy.methods) == (("gram",), ("lapack",))
+    assert made.error == pytest.approx(exact.error, rel=1e-12)
+
+
 def test_a_start_block_that_sees_nothing_is_no_harm(monkeypatch):
     """If the fixed start block is orthogonal to all leading vectors, they are found nevertheless."""
     monkeypatch.setattr(factors, "LANCZOS_FROM", 150)
