@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowrank_blocks.bounds import UNIT, eigen_sum, error_of_root, lapack_norm, root
+from lowrank_blocks.eigen import top_eigenpairs
 from lowrank_blocks.gram import gram, residual_norm
 from lowrank_blocks.krylov import Ritz, leading_ritz, missed_energy
 from lowrank_blocks.lapack import lapack_svd
@@ -23,7 +24,7 @@ Array = NDArray[np.float64]
 SVD_BELOW = 64  # sides below this: LAPACK's SVD
 LANCZOS_FROM = 512  # sides from this on: Lanczos ...
 LANCZOS_SHARE = 12  # ... for ranks up to side / this
-SUBSET_SHARE = 3  # ranks up to side / this: some eigenvectors of the Gram matrix; beyond: all
+SUBSET_SHARE = 5  # ranks up to side / this: some eigenvectors of the Gram matrix; beyond: all
 
 _COUPLING = 8.0  # rounding of the coupling block, in units of root * UNIT * norm
 
@@ -86,7 +87,10 @@ def leading(rows: Array, rank: int, tolerance: float, known: Known | None = None
             if found is not None:
                 return found
             matrix = gram(rows, both_halves=True)
-    values, vectors = _top_eigenpairs(matrix, rank)
+    try:
+        values, vectors = _top_eigenpairs(matrix, rank)
+    except np.linalg.LinAlgError:
+        return _by_svd(rows, rank)
     return question.judged(vectors, "gram", lambda: question.slack(values[:1])) or _by_svd(rows, rank)
 
 
@@ -147,14 +151,7 @@ def _by_svd(rows: Array, rank: int) -> Leading:
 
 def _top_eigenpairs(matrix: Array, rank: int) -> tuple[Array, Array]:
     """Return the leading eigenvalues and eigenvectors of a Gram matrix, descending; in place."""
-    side = len(matrix)
-    if rank * SUBSET_SHARE > side:
-        values, vectors = np.linalg.eigh(matrix)
-    else:
-        from scipy.linalg import eigh
-
-        top = (side - rank, side - 1)
-        values, vectors = eigh(
-            matrix.T, subset_by_index=top, driver="evr", overwrite_a=True, check_finite=False
-        )
+    if rank * SUBSET_SHARE <= len(matrix):
+        return top_eigenpairs(matrix, rank)
+    values, vectors = np.linalg.eigh(matrix)
     return values[: -rank - 1 : -1], vectors[:, : -rank - 1 : -1]

@@ -13,7 +13,7 @@ from lowrank_blocks.threads import parallel
 Array = NDArray[np.float64]
 
 _PANEL = 512  # rows of a Gram matrix made at a time
-_TALL_PANEL = 1024  # rows of a product with a few columns made at a time
+_TALL_PANEL = 512  # rows of a product with a few columns made at a time
 _SLAB = 1 << 17  # entries of a residual made at a time: they stay in the cache
 
 
@@ -65,9 +65,14 @@ def times(square: Array, columns: Array) -> Array:
 
 def residual_norm(rows: Array, basis: Array, coordinates: Array) -> float:
     """Return ``||rows - basis @ coordinates||_F`` without forming the difference at once."""
+
+    def energy(panel: slice) -> float:
+        left = basis[panel] @ coordinates
+        left -= rows[panel]
+        return float(np.vdot(left, left))
+
     panels = _panels(len(rows), max(1, _SLAB // rows.shape[1]))
-    energies = parallel(lambda p: float(np.square(rows[p] - basis[p] @ coordinates).sum()), panels)
-    return float(np.sqrt(np.sum(energies)))
+    return float(np.sqrt(np.sum(parallel(energy, panels))))
 
 
 def _roots(eigenvalues: Array) -> Array:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,3 +30,16 @@ def scaled(block: Matrix, exponent: int) -> NDArray[np.float64]:
     """Return ``block / 2**exponent`` in float64; exact but for entries that underflow."""
     wide = block.astype(np.float64, copy=False)
     return wide if exponent == 0 else np.ldexp(wide, -exponent)
+
+
+def stacked(rows: Sequence[Matrix]) -> tuple[NDArray[np.float64], NDArray[np.intc]]:
+    """Stack blocks in float64, each divided by a power of two of its own if its size asks for it."""
+    if len(rows) == 1:
+        exponent = common_exponent(rows[0])
+        return scaled(rows[0], exponent)[None], np.array([exponent])
+    stack = np.stack([r.astype(np.float64, copy=False) for r in rows])
+    largest = np.maximum(stack.max(axis=(1, 2)), -stack.min(axis=(1, 2)))
+    exponents = safe_exponent(largest)
+    if exponents.any():
+        stack = np.ldexp(stack, -exponents[:, None, None])
+    return stack, exponents

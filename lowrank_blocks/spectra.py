@@ -22,7 +22,7 @@ from lowrank_blocks.bounds import (
 from lowrank_blocks.factors import SVD_BELOW, Known, leading
 from lowrank_blocks.gram import flat, gram_values, stacked_gram_values
 from lowrank_blocks.lapack import lapack_values, orthonormal_columns
-from lowrank_blocks.scaling import common_exponent, safe_exponent, scaled
+from lowrank_blocks.scaling import common_exponent, scaled, stacked
 from lowrank_blocks.threads import one_blas_thread, parallel
 
 __all__ = [
@@ -257,7 +257,7 @@ def _spectra(blocks: Sequence[Matrix], chosen: Sequence[int], *, gram: bool) -> 
 
 def _solve(rows: list[Matrix], *, gram: bool, alone: bool) -> list[_Found]:
     """Return the spectra of blocks of one shape, smaller side first; one alone may use all workers."""
-    stack, exponents = _stacked(rows)
+    stack, exponents = stacked(rows)
     shape = stack.shape[-2:]
     by_gram = gram and shape[0] >= GRAM_FROM
     if not by_gram:
@@ -275,19 +275,6 @@ def _solve(rows: list[Matrix], *, gram: bool, alone: bool) -> list[_Found]:
     columns = values, tails, exponents.tolist(), bounds, bounds.max(axis=1).tolist()
     method = "gram" if by_gram else "lapack"
     return [_Found(*row, method) for row in zip(*columns, strict=True)]
-
-
-def _stacked(rows: list[Matrix]) -> tuple[NDArray[np.float64], NDArray[np.intc]]:
-    """Stack blocks in float64, each divided by a power of two of its own if its size asks for it."""
-    if len(rows) == 1:
-        exponent = common_exponent(rows[0])
-        return scaled(rows[0], exponent)[None], np.array([exponent])
-    stack = np.stack([r.astype(np.float64, copy=False) for r in rows])
-    largest = np.maximum(stack.max(axis=(1, 2)), -stack.min(axis=(1, 2)))
-    exponents = safe_exponent(largest)
-    if exponents.any():
-        stack = np.ldexp(stack, -exponents[:, None, None])
-    return stack, exponents
 
 
 def _groups(rows: Sequence[Matrix]) -> list[list[int]]:

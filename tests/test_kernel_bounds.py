@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from kernel_cases import exact_tails, gesvd_tails, hard_matrices, rotated
 
 import lowrank_blocks as lb
-from lowrank_blocks import bounds, factors, gram, krylov, spectra
+from lowrank_blocks import bounds, eigen, factors, gram, krylov, spectra
 
 RANDOM = settings(max_examples=40, deadline=None)
 
@@ -128,6 +128,64 @@ def test_lanczos_that_misses_a_vector_is_refused():
     missing = krylov.Ritz(u[:, [0, 1, 3, 4]], s[[0, 1, 3, 4]] ** 2, np.zeros(4))
     assert krylov.missed_energy(matrix.copy(), whole, (200, 200), 1e-10) < 1e-9
     assert krylov.missed_energy(matrix.copy(), missing, (200, 200), 1e-10) == np.inf
+
+
+@pytest.mark.parametrize("rank", [1, 4, 12])
+def test_nothing_is_beyond_what_lanczos_leaves(rank):
+    """The bound from norms holds for the complement, and is infinite where a large value is hidden."""
+    proved = 0
+    for name, block in hard_matrices(200, 220).items():
+        exponent = 2 * (int(np.frexp(np.abs(block).max())[1]) // 2)
+        matrix = gram.gram(np.ldexp(block, -exponent), both_halves=True)
+        ritz = krylov.leading_ritz(matrix, rank, 1.0)
+        if ritz is None or not np.isfinite(ritz.beyond):
+            continue
+        outside = np.linalg.svd(ritz.vectors, full_matrices=True)[0][:, rank:]
+        largest = np.linalg.eigvalsh(outside.T @ matrix @ outside)[-1]
+        assert largest <= ritz.beyond, name
+        proved += ritz.beyond <= ritz.values[-1]
+    assert proved >= 2
+
+
+@pytest.mark.parametrize("hidden", [1.0, 0.05, 0.011])
+def test_what_the_krylov_space_misses_shows_in_the_norm(hidden):
+    """A larger value on a vector that the whole space is orthogonal to: no bound below it."""
+    block = hard_matrices(200, 220)["power law"]
+    u, s, _ = np.linalg.svd(block)
+    matrix = (u[:, :-1] * s[:-1] ** 2) @ u[:, :-1].T / s[0] ** 2
+    basis, images = next(krylov._krylov(matrix, 8))
+    ritz, others = krylov._rayleigh_ritz(basis, images, 8)
+    energy = float(np.sum(s[:-1] ** 4)) / s[0] ** 4
+    assert krylov._beyond(ritz, others, basis, images, energy) == ritz.values[-1]
+    assert krylov._beyond(ritz, others, basis, images, energy + hidden**2) >= hidden
+    basis[:, -1] = basis[:, 0]
+    assert krylov._beyond(ritz, others, basis, images, energy) == np.inf
+
+
+def test_eigenvectors_called_by_address():
+    """The same as scipy's wrapper gives, and every failure is an error."""
+    for side, count in [(2, 1), (2, 2), (70, 5), (200, 66)]:
+        matrix = np.cov(np.random.default_rng(side).standard_normal((side, side + 9)))
+        values, vectors = eigen.top_eigenpairs(matrix.copy(), count)
+        np.testing.assert_allclose(values, np.linalg.eigvalsh(matrix)[::-1][:count], rtol=1e-12)
+        np.testing.assert_allclose(vectors.T @ vectors, np.eye(count), rtol=0, atol=1e-13)
+        np.testing.assert_allclose(matrix @ vectors, vectors * values, rtol=0, atol=1e-12)
+    with pytest.raises(np.linalg.LinAlgError, match="dsyevr"):
+        eigen.top_eigenpairs(np.eye(3), 4)
+
+
+def test_eigenvectors_that_are_not_found_are_no_harm(monkeypatch):
+    """Where dsyevr fails LAPACK's SVD answers."""
+
+    def failing(matrix, count):
+        raise np.linalg.LinAlgError
+
+    matrix = hard_matrices(80, 90)["power law"]
+    exact = lb.approximate(matrix, lb.Global(), lb.rank_budget(matrix.shape, 4))
+    monkeypatch.setattr(factors, "top_eigenpairs", failing)
+    made = lb.approximate(matrix, lb.Global(), lb.rank_budget(matrix.shape, 4))
+    assert (exact.accuracy.methods, made.accuracy.methods) == (("gram",), ("lapack",))
+    assert made.error == pytest.approx(exact.error, rel=1e-12)
 
 
 def test_a_start_block_that_sees_nothing_is_no_harm(monkeypatch):
