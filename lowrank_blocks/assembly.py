@@ -49,7 +49,8 @@ def assembled(
 
 def energy(parts: Iterable[Matrix], exponent: int) -> float:
     """Return the sum of the squares of all entries divided by ``2**exponent``."""
-    return math.fsum(float(np.square(scaled(part, exponent)).sum()) for part in parts)
+    scaled_parts = (scaled(part, exponent) for part in parts)
+    return math.fsum(x for part in scaled_parts for x in np.einsum("ij,ij->i", part, part).tolist())
 
 
 def row_slabs(matrix: Matrix) -> Iterator[Matrix]:

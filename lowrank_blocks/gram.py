@@ -12,7 +12,7 @@ from lowrank_blocks.threads import parallel
 
 Array = NDArray[np.float64]
 
-_PANEL = 512  # rows of a Gram matrix made at a time
+_PANEL = 256  # rows of a Gram matrix made at a time
 _TALL_PANEL = 512  # rows of a product with a few columns made at a time
 _SLAB = 1 << 17  # entries of a residual made at a time: they stay in the cache
 

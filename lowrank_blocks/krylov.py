@@ -19,7 +19,7 @@ from lowrank_blocks.gram import times
 
 Array = NDArray[np.float64]
 
-_FIRST_LOOK = 4  # the size of the basis, in ranks, at which convergence is first judged
+_FIRST_LOOK = 4.5  # the size of the basis, in ranks, at which convergence is first judged
 _LAST_LOOK = 10  # ... and at which the iteration is given up
 _HOPELESS = 0.02  # residual, relative to the last value, that will not converge in time
 _CANCELLATION = 64.0  # error of a difference of squared norms, in units of root * UNIT * the largest
@@ -123,7 +123,7 @@ def _krylov(matrix: Array, rank: int) -> Iterator[tuple[Array, Array]]:
     """Yield growing orthonormal bases of a block Krylov space, and their images under `matrix`."""
     width = _width(rank)
     most = min(_LAST_LOOK * rank + 8 * width, len(matrix) // 2) // width
-    look = _FIRST_LOOK * rank + 2 * width
+    look = int(_FIRST_LOOK * rank) + 2 * width
     basis = np.empty((len(matrix), most * width), order="F")  # untouched columns take no memory
     images = np.empty_like(basis)
     block = np.linalg.qr(np.random.default_rng(0).standard_normal((len(matrix), width)))[0]

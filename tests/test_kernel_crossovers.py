@@ -34,7 +34,7 @@ def test_small_sides(at, around):
 @pytest.mark.parametrize("around", AROUND)
 def test_large_sides(around):
     """Lanczos, lone blocks and panels of a Gram matrix begin here."""
-    assert factors.LANCZOS_FROM == spectra._ALONE_FROM == gram._PANEL == 512
+    assert factors.LANCZOS_FROM == spectra._ALONE_FROM == 2 * gram._PANEL == 512
     side = 512 + around
     share = side // factors.LANCZOS_SHARE
     matrix = decaying(side, side)
