@@ -14,12 +14,6 @@ from lowrank_blocks.cli import main
 L_SHAPE = ((0, 4, 0, 2), (4, 6, 0, 2), (4, 6, 2, 5))
 
 
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    plt.close("all")
-
-
 def test_partition_is_a_value():
     assert lb.Partition(L_SHAPE) == lb.Partition([list(r) for r in L_SHAPE])
     assert hash(lb.Partition(L_SHAPE)) == hash(lb.Partition(L_SHAPE))

@@ -15,12 +15,6 @@ STRUCTURES = [lb.Global(), lb.DiagonalLocal(4), lb.Localized(4)]
 BUDGET = lb.rank_budget(QUERY.shape, 8)
 
 
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    plt.close("all")
-
-
 def test_error_curves_draw_every_step():
     curves = [lb.error_curve(QUERY, s) for s in STRUCTURES]
     ax = lb.plot_error_curves(curves)
