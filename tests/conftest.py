@@ -3,9 +3,9 @@
 The profile is seeded, so that a run can be repeated, and has no deadlines, which would time the machine.
 """
 
-import numpy as np  # noqa: F401  (its threads are limited next)
 import sys
 
+import numpy as np  # noqa: F401  (its threads are limited next)
 import pytest
 from hypothesis import settings
 from threadpoolctl import threadpool_limits
