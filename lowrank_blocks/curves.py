@@ -225,11 +225,9 @@ def ranks_at(budget: int, spectra: Sequence[Spectrum], costs: Ranks, allocate: A
     """Return the ranks at the last of these steps within a budget."""
     if allocate is uniform:
         return uniform(spectra, costs, budget)
-    owner = np.repeat(np.arange(len(costs)), [len(s) for s in spectra])
-    density = np.concatenate([np.square(s) / c for s, c in zip(spectra, costs, strict=True)])
-    order = np.argsort(-density, kind="stable")
-    bought = int(np.searchsorted(np.cumsum(costs[owner[order]]), budget, side="right"))
-    return np.bincount(owner[order[:bought]], minlength=len(costs))
+    _, owner = _purchases(spectra, costs)
+    bought = int(np.searchsorted(np.cumsum(costs[owner]), budget, side="right"))
+    return np.bincount(owner[:bought], minlength=len(costs))
 
 
 def frontier(n_parameters: NDArray[np.int64], errors: NDArray[np.float64]) -> Points:
@@ -243,10 +241,16 @@ def frontier(n_parameters: NDArray[np.int64], errors: NDArray[np.float64]) -> Po
 
 def _adaptive_steps(spectra: Sequence[Spectrum], costs: Ranks) -> Points:
     """Buy all positive values in order of energy per stored number: optimal at every count it spends."""
+    energy, owner = _purchases(spectra, costs)
+    return np.append(0, np.cumsum(costs[owner])), tail_energy(np.sqrt(energy))
+
+
+def _purchases(spectra: Sequence[Spectrum], costs: Ranks) -> tuple[Spectrum, NDArray[np.intp]]:
+    """Return all positive energies and their blocks, in order of energy per stored number."""
     energy = np.concatenate([np.square(s) for s in spectra])
-    cost = np.repeat(costs, [len(s) for s in spectra])
-    order = np.argsort(-energy / cost, kind="stable")[: np.count_nonzero(energy)]
-    return np.append(0, np.cumsum(cost[order])), tail_energy(np.sqrt(energy[order]))
+    owner = np.repeat(np.arange(len(costs)), [len(s) for s in spectra])
+    order = np.argsort(-energy / costs[owner], kind="stable")[: np.count_nonzero(energy)]
+    return energy[order], owner[order]
 
 
 def _uniform_steps(spectra: Sequence[Spectrum], costs: Ranks) -> Points:
