@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lowrank_blocks._validation import as_count, as_counts
 from lowrank_blocks.knapsack import best_counts
+from lowrank_blocks.scaling import safe_exponent, scaled
 from lowrank_blocks.spectra import Spectrum
 
 Ranks = NDArray[np.int64]
@@ -207,10 +208,8 @@ def as_spectrum(value: object, name: str) -> Spectrum:
 def _energies(spectra: list[Spectrum]) -> list[Spectrum]:
     """Square all spectra after division by one power of two, so that none overflows."""
     largest = max((float(s[0]) for s in spectra if len(s)), default=0.0)
-    exponent = int(np.frexp(largest)[1])
-    if abs(exponent) <= 256:
-        return [np.square(s) for s in spectra]
-    return [np.square(np.ldexp(s, -exponent)) for s in spectra]
+    exponent = int(safe_exponent(np.array(largest)))
+    return [np.square(scaled(s, exponent)) for s in spectra]
 
 
 def _pool(energies: list[Spectrum], blocks: NDArray[np.intp]) -> tuple[Spectrum, NDArray[np.intp]]:
