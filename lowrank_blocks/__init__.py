@@ -30,9 +30,8 @@ if TYPE_CHECKING:
     from lowrank_blocks.reports import Report
     from lowrank_blocks.search import BestPartition, best_partition, partition_curve
     from lowrank_blocks.solve import approximate, decompose, error_curve
-    from lowrank_blocks.spectra import Accuracy
+    from lowrank_blocks.spectra import Accuracy, set_workers
     from lowrank_blocks.structures import DiagonalLocal, Global, Localized, Partition, Structure
-    from lowrank_blocks.threads import set_workers
 
 __version__ = "0.1.0"
 
@@ -57,9 +56,8 @@ _NAMES = {
     "reports": ["Report"],
     "search": ["BestPartition", "best_partition", "partition_curve"],
     "solve": ["approximate", "decompose", "error_curve"],
-    "spectra": ["Accuracy"],
+    "spectra": ["Accuracy", "set_workers"],
     "structures": ["DiagonalLocal", "Global", "Localized", "Partition", "Structure"],
-    "threads": ["set_workers"],
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 

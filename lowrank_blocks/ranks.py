@@ -10,8 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lowrank_blocks._validation import as_count, as_counts
 from lowrank_blocks.knapsack import best_counts
-from lowrank_blocks.scaling import safe_exponent, scaled
-from lowrank_blocks.spectra import Spectrum
+from lowrank_blocks.spectra import Spectrum, safe_exponent, scaled
 
 Ranks = NDArray[np.int64]
 Costs = Sequence[int] | NDArray[np.int64]

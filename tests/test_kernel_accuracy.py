@@ -38,8 +38,8 @@ def test_errors_are_the_least_possible(shape, name, scale):
 @pytest.mark.parametrize("name", NAMES)
 def test_errors_agree_with_exact_arithmetic(name, monkeypatch):
     """The Gram route, forced on small blocks, against 50 digits."""
-    monkeypatch.setattr("lowrank_blocks.spectra.GRAM_FROM", 2)
-    monkeypatch.setattr("lowrank_blocks.factors.SVD_BELOW", 2)
+    monkeypatch.setattr("lowrank_blocks.spectra.values.GRAM_FROM", 2)
+    monkeypatch.setattr("lowrank_blocks.spectra.leading.SVD_BELOW", 2)
     matrix = hard_matrices(9, 12)[name]
     tails = exact_tails(matrix)
     norm = float(tails[0]) or 1.0

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from kernel_cases import exact_tails, gesvd_tails, hard_matrices, rotated
 
 import lowrank_blocks as lb
-from lowrank_blocks import bounds, eigen, factors, gram, krylov, spectra
+from lowrank_blocks.spectra import bounds, eigen, gram, krylov, leading, tail_energy
 
 RANDOM = settings(max_examples=40, deadline=None)
 
@@ -27,7 +27,7 @@ def gram_spectrum(matrix):
     """Return the Gram route's spectrum and its bounds, whether or not they would be accepted."""
     rows = gram.flat(np.asarray(matrix, dtype=np.float64))
     values = gram.stacked_gram_values(rows[None])[0]
-    tails = spectra.tail_energy(values)
+    tails = tail_energy(values)
     return np.sqrt(tails), bounds.error_of_root(tails[:-1], bounds.gram_energy(values, rows.shape))
 
 
@@ -56,8 +56,8 @@ def test_bounds_of_factors_hold(matrix, rank):
     rank = min(rank, len(matrix) - 1)
     norm = float(np.linalg.norm(matrix))
     true = exact_tails(matrix)[rank]
-    question = factors._Question(matrix, rank, np.inf, None)
-    values, vectors = factors._top_eigenpairs(gram.gram(matrix, both_halves=True), rank)
+    question = leading._Question(matrix, rank, np.inf, None)
+    values, vectors = leading._top_eigenpairs(gram.gram(matrix, both_halves=True), rank)
     for tolerance in (1e-15, 1.0):
         question.tolerance = tolerance
         found = question.judged(vectors.copy(), "gram", lambda: question.slack(values[:1]))
@@ -97,7 +97,7 @@ def test_factors_come_from_the_cheap_method(name):
 
 def test_lanczos_serves_large_blocks(monkeypatch):
     """Low ranks of decaying spectra by Lanczos; flat ones go on to the dense solver."""
-    monkeypatch.setattr(factors, "LANCZOS_FROM", 150)
+    monkeypatch.setattr(leading, "LANCZOS_FROM", 150)
     for name, method in [("power law", "lanczos"), ("gaussian", "gram")]:
         matrix = hard_matrices(200, 220)[name]
         tails, _ = gesvd_tails(matrix)
@@ -110,11 +110,11 @@ def test_vectors_that_are_not_the_leading_ones_are_refused():
     """Exact singular vectors leave no coupling, whichever they are: only the leading ones may pass."""
     matrix = hard_matrices(80, 80)["power law"]
     u = np.linalg.svd(matrix)[0]
-    question = factors._Question(matrix, 4, 1e-10, None)
+    question = leading._Question(matrix, 4, 1e-10, None)
     assert question.judged(u[:, 1:5], "gram", lambda: np.inf) is None
     tails, exponent = gesvd_tails(matrix)
-    known = factors.Known(np.ldexp(tails[4], exponent), 1e-14)
-    question = factors._Question(matrix, 4, 1e-10, known)
+    known = leading.Known(np.ldexp(tails[4], exponent), 1e-14)
+    question = leading._Question(matrix, 4, 1e-10, known)
     assert question.judged(u[:, 1:5], "gram", lambda: np.inf) is None
     assert question.judged(u[:, :4], "gram", lambda: np.inf) is not None
 
@@ -182,7 +182,7 @@ def test_eigenvectors_that_are_not_found_are_no_harm(monkeypatch):
 
     matrix = hard_matrices(80, 90)["power law"]
     exact = lb.approximate(matrix, lb.Global(), lb.rank_budget(matrix.shape, 4))
-    monkeypatch.setattr(factors, "top_eigenpairs", failing)
+    monkeypatch.setattr(leading, "top_eigenpairs", failing)
     made = lb.approximate(matrix, lb.Global(), lb.rank_budget(matrix.shape, 4))
     assert (exact.accuracy.methods, made.accuracy.methods) == (("gram",), ("lapack",))
     assert made.error == pytest.approx(exact.error, rel=1e-12)
@@ -190,7 +190,7 @@ def test_eigenvectors_that_are_not_found_are_no_harm(monkeypatch):
 
 def test_a_start_block_that_sees_nothing_is_no_harm(monkeypatch):
     """If the fixed start block is orthogonal to all leading vectors, they are found nevertheless."""
-    monkeypatch.setattr(factors, "LANCZOS_FROM", 150)
+    monkeypatch.setattr(leading, "LANCZOS_FROM", 150)
     start = np.linalg.qr(np.random.default_rng(0).standard_normal((200, 8)))[0]
     rest = np.linalg.svd(start.T)[2][8:].T
     spectrum = 1.0 / np.arange(1, 193)

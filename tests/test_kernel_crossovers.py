@@ -5,7 +5,7 @@ import pytest
 from kernel_cases import DOUBLE, gesvd_tails, rotated, true_residual
 
 import lowrank_blocks as lb
-from lowrank_blocks import bounds, factors, gram, spectra
+from lowrank_blocks.spectra import bounds, gram, leading, values
 
 AROUND = (-1, 0, 1)
 
@@ -26,7 +26,7 @@ def decaying(m, n):
 
 
 @pytest.mark.parametrize("around", AROUND)
-@pytest.mark.parametrize("at", [spectra.GRAM_FROM, factors.SVD_BELOW, bounds.SMALL_SIDE])
+@pytest.mark.parametrize("at", [values.GRAM_FROM, leading.SVD_BELOW, bounds.SMALL_SIDE])
 def test_small_sides(at, around):
     check(decaying(at + around, at + 40), [1, 7, at // 2, at - 2])
 
@@ -34,9 +34,9 @@ def test_small_sides(at, around):
 @pytest.mark.parametrize("around", AROUND)
 def test_large_sides(around):
     """Lanczos, lone blocks and panels of a Gram matrix begin here."""
-    assert factors.LANCZOS_FROM == spectra._ALONE_FROM == 2 * gram._PANEL == 512
+    assert leading.LANCZOS_FROM == values._ALONE_FROM == gram._PANEL == 512
     side = 512 + around
-    share = side // factors.LANCZOS_SHARE
+    share = side // leading.LANCZOS_SHARE
     matrix = decaying(side, side)
     check(matrix, [8])
     for rank in (share - 1, share, share + 1):
@@ -51,7 +51,7 @@ def test_shares_of_a_side(around):
     """From some eigenvectors to all, from no spectra to spectra, up to all ranks."""
     side = 96
     check(
-        decaying(side, 100), [side // factors.SUBSET_SHARE + around, side // 4 + around, side // 2 + around]
+        decaying(side, 100), [side // leading.SUBSET_SHARE + around, side // 4 + around, side // 2 + around]
     )
     check(decaying(side, 100), [side - 1 + min(around, 0)])
 
@@ -59,7 +59,7 @@ def test_shares_of_a_side(around):
 @pytest.mark.parametrize("around", AROUND)
 def test_slabs(around, monkeypatch):
     """Stacks are cut one block before, at and one after the end; blocks of several shapes mixed."""
-    monkeypatch.setattr(spectra, "_SLAB", 40 * 33 * 4)
+    monkeypatch.setattr(values, "_SLAB", 40 * 33 * 4)
     structure = lb.Localized(tuple(range(0, 40 * (4 + around) + 1, 40)), (0, 33, 66, 110))
     matrix = np.random.default_rng(2).standard_normal((40 * (4 + around), 110))
     parts = lb.decompose(matrix, structure)

@@ -22,7 +22,7 @@ from timing import duel, extra_memory, gemm_rate, import_seconds
 
 import lowrank_blocks as lb
 from lowrank_blocks.spectra import singular_values
-from lowrank_blocks.threads import workers
+from lowrank_blocks.spectra.threads import workers
 
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 PARTS = (1, 2, 4, 8, 16, 32)

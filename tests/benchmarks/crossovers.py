@@ -2,7 +2,8 @@
 
     python tests/benchmarks/crossovers.py
 
-The constants are `lowrank_blocks.spectra.GRAM_FROM` and those at the top of `lowrank_blocks.factors`.
+The constants are `GRAM_FROM` in `lowrank_blocks.spectra.values` and those at the top of
+`lowrank_blocks.spectra.leading`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 from timing import rival_seconds
 
 import lowrank_blocks as lb
-from lowrank_blocks import factors, gram, krylov, lapack
+from lowrank_blocks.spectra import gram, krylov, lapack, leading
 
 
 def median(call, repeats=7):
@@ -54,11 +55,11 @@ def factors_table():
 
 def _some(matrix, rank, share):
     """Time the eigenvectors with the share of the side up to which some are asked for, not all."""
-    kept, factors.SUBSET_SHARE = factors.SUBSET_SHARE, share
+    kept, leading.SUBSET_SHARE = leading.SUBSET_SHARE, share
     try:
-        return median(lambda: factors._top_eigenpairs(gram.gram(matrix, both_halves=True), rank), 3)
+        return median(lambda: leading._top_eigenpairs(gram.gram(matrix, both_halves=True), rank), 3)
     finally:
-        factors.SUBSET_SHARE = kept
+        leading.SUBSET_SHARE = kept
 
 
 def _lanczos(matrix, rank):

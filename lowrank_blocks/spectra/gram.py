@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowrank_blocks._validation import Matrix
-from lowrank_blocks.threads import parallel
+from lowrank_blocks.spectra.threads import parallel
 
 Array = NDArray[np.float64]
 
-_PANEL = 256  # rows of a Gram matrix made at a time
-_TALL_PANEL = 512  # rows of a product with a few columns made at a time
+_PANEL = 512  # rows of a Gram matrix made at a time
+_TALL_PANEL = 1024  # rows of a product with a few columns made at a time
 _SLAB = 1 << 17  # entries of a residual made at a time: they stay in the cache
 
 
@@ -33,7 +33,8 @@ def gram(rows: Array, *, both_halves: bool) -> Array:
         if both_halves and i != j:
             product[j, i] = product[i, j].T
 
-    parallel(fill, [(i, j) for a, i in enumerate(panels) for j in panels[: a + 1]])
+    tiles = [(i, j) for a, i in enumerate(panels) for j in panels[:a]]
+    parallel(fill, tiles + [(i, i) for i in panels])  # the larger ones first
     return product
 
 

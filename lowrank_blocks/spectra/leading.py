@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lowrank_blocks.bounds import UNIT, eigen_sum, error_of_root, lapack_norm, root
-from lowrank_blocks.eigen import top_eigenpairs
-from lowrank_blocks.gram import gram, residual_norm
-from lowrank_blocks.krylov import Ritz, leading_ritz, missed_energy
-from lowrank_blocks.lapack import lapack_svd
+from lowrank_blocks.spectra.bounds import UNIT, eigen_sum, error_of_root, lapack_norm, root
+from lowrank_blocks.spectra.eigen import top_eigenpairs
+from lowrank_blocks.spectra.gram import gram, residual_norm
+from lowrank_blocks.spectra.krylov import Ritz, leading_ritz, missed_energy
+from lowrank_blocks.spectra.lapack import lapack_svd
 
 Array = NDArray[np.float64]
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lowrank_blocks.bounds import UNIT, eigen_sum, root
-from lowrank_blocks.gram import times
+from lowrank_blocks.spectra.bounds import UNIT, eigen_sum, root
+from lowrank_blocks.spectra.gram import times
 
 Array = NDArray[np.float64]
 
@@ -135,11 +135,16 @@ def _krylov(matrix: Array, rank: int) -> Iterator[tuple[Array, Array]]:
         if new.stop >= look:
             yield known, images[:, : new.stop]
             look = new.stop + max(width, rank // 2)
-        block = _orthogonal(_orthogonal(images[:, new], known), known)
+        block = _orthogonal(images[:, new], known)
 
 
 def _orthogonal(columns: Array, basis: Array) -> Array:
-    return np.linalg.qr(columns - basis @ (basis.T @ columns))[0]
+    """Return orthonormal columns that span what a basis lacks of these."""
+    block = np.linalg.qr(columns - basis @ (basis.T @ columns))[0]
+    overlap = basis.T @ block
+    block -= basis @ overlap
+    # What is taken off here shortens the columns by its square.
+    return block if np.vdot(overlap, overlap) <= UNIT else np.linalg.qr(block)[0]
 
 
 def _rayleigh_ritz(basis: Array, images: Array, rank: int) -> tuple[Ritz, tuple[Array, Array]]:
