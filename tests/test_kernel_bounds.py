@@ -106,6 +106,18 @@ def test_lanczos_serves_large_blocks(monkeypatch):
         assert made.relative_error == pytest.approx(tails[4] / tails[0], rel=0, abs=1e-12)
 
 
+@pytest.mark.parametrize("name", sorted(set(hard_matrices(4, 4)) - {"repeated", "ones", "one entry", "zero"}))
+def test_a_krylov_basis_is_orthonormal(name):
+    """To rounding at every look, unless the first images span all that the matrix has."""
+    block = hard_matrices(200, 220)[name]
+    for basis, images in krylov._krylov(gram.gram(block, both_halves=True), 8):
+        eye = np.eye(basis.shape[1])
+        np.testing.assert_allclose(basis.T @ basis, eye, rtol=0, atol=1e-14)
+        np.testing.assert_allclose(
+            images, block @ (block.T @ basis), rtol=0, atol=1e-11 * np.abs(images).max()
+        )
+
+
 def test_vectors_that_are_not_the_leading_ones_are_refused():
     """Exact singular vectors leave no coupling, whichever they are: only the leading ones may pass."""
     matrix = hard_matrices(80, 80)["power law"]

@@ -64,16 +64,35 @@ def times(square: Array, columns: Array) -> Array:
     return product
 
 
+def energy(matrix: Array) -> float:
+    """Return the sum of the squares of all entries, in whatever order they are."""
+    if _by_columns(matrix):
+        matrix = matrix.T
+    return float(np.einsum("ij,ij->i", matrix, matrix).sum())
+
+
 def residual_norm(rows: Array, basis: Array, coordinates: Array) -> float:
     """Return ``||rows - basis @ coordinates||_F`` without forming the difference at once."""
+    if _by_columns(rows):
+        rows, basis, coordinates = rows.T, coordinates.T, basis.T
 
-    def energy(panel: slice) -> float:
-        left = basis[panel] @ coordinates
-        left -= rows[panel]
-        return float(np.vdot(left, left))
+    def left(panel: slice) -> float:
+        return energy(residual(rows[panel], basis[panel], coordinates))
 
     panels = _panels(len(rows), max(1, _SLAB // rows.shape[1]))
-    return float(np.sqrt(np.sum(parallel(energy, panels))))
+    return float(np.sqrt(np.sum(parallel(left, panels))))
+
+
+def residual(rows: Array, basis: Array, coordinates: Array) -> Array:
+    """Return ``rows - basis @ coordinates``, in the order of the rows."""
+    if _by_columns(rows):
+        return residual(rows.T, coordinates.T, basis.T).T
+    product = basis @ coordinates
+    return np.subtract(rows, product, out=product)
+
+
+def _by_columns(rows: Array) -> bool:
+    return rows.strides[0] < rows.strides[1]
 
 
 def _roots(eigenvalues: Array) -> Array:

@@ -8,19 +8,20 @@ left out, and where it is too coarse for that a Cholesky factorisation does.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lowrank_blocks.spectra.bounds import UNIT, eigen_sum, root
-from lowrank_blocks.spectra.gram import times
+from lowrank_blocks.spectra.gram import energy, times
 
 Array = NDArray[np.float64]
 
 _FIRST_LOOK = 4.5  # the size of the basis, in ranks, at which convergence is first judged
 _LAST_LOOK = 10  # ... and at which the iteration is given up
+_NOISE = 32.0  # residuals that will not become smaller, in units of UNIT * the trace
 _HOPELESS = 0.02  # residual, relative to the last value, that will not converge in time
 _CANCELLATION = 64.0  # error of a difference of squared norms, in units of root * UNIT * the largest
 _SKEW = 16.0  # how far from orthonormal a basis may be, in units of root * UNIT
@@ -40,16 +41,21 @@ class Ritz:
     beyond : float
         A bound on the eigenvalues of the matrix on the complement of the vectors; infinite if none
         is known.
+    converged : bool
+        Whether the residuals are as small as was asked for.
     """
 
     vectors: Array
     values: Array
     residuals: Array
     beyond: float = float("inf")
+    converged: bool = False
 
 
-def leading_ritz(matrix: Array, rank: int, tolerance: float) -> Ritz | None:
-    """Return the leading eigenpairs of a (k, k) Gram matrix, or None if they converge slowly.
+def leading_ritz(
+    matrix: Array, rank: int, tolerance: float, in_vain: Callable[[Array], bool] = lambda _: False
+) -> Ritz | None:
+    """Return the leading eigenpairs of a (k, k) Gram matrix, or those it has if they converge slowly.
 
     Parameters
     ----------
@@ -59,21 +65,32 @@ def leading_ritz(matrix: Array, rank: int, tolerance: float) -> Ritz | None:
         Number of pairs.
     tolerance : float
         Error of the square root of the energy left that is aimed at, relative to that of the trace.
+    in_vain : callable, optional
+        Asked at every look at the leading values whether there is no use in going on.
+
+    Returns
+    -------
+    Ritz or None
+        None if the Krylov space has no room for so many.
     """
-    trace, energy = float(np.trace(matrix)), float(np.vdot(matrix, matrix))
+    trace, total = float(np.trace(matrix)), energy(matrix)
+    ritz = None
     for basis, images in _krylov(matrix, rank):
         ritz, others = _rayleigh_ritz(basis, images, rank)
+        if in_vain(ritz.values):
+            break
         left = max(trace - float(ritz.values.sum()), 0.0)
-        aim = max(tolerance * np.sqrt(trace * left) / 2, 32 * UNIT * trace)
+        aim = max(tolerance * np.sqrt(trace * left) / 2, _NOISE * UNIT * trace)
         if ritz.residuals.sum() <= aim:
-            return replace(ritz, beyond=_beyond(ritz, others, basis, images, energy))
+            beyond = _beyond(ritz, others, basis, images, total)
+            return replace(ritz, beyond=beyond, converged=True)
         if ritz.residuals.max() > _HOPELESS * ritz.values[-1]:
-            return None
-    return None
+            break
+    return ritz
 
 
 def missed_energy(matrix: Array, ritz: Ritz, shape: tuple[int, int], tolerance: float) -> float:
-    """Bound the energy that the exact leading eigenvectors hold beyond these; `matrix` is overwritten.
+    """Bound the energy that the exact leading eigenvectors hold beyond these; `matrix` loses its upper half.
 
     Let the vectors U span M = U^T G U, with the coupling W = G U - U M. If no eigenvalue of G on the
     complement of U exceeds t, the leading eigenvalues sum to at most ``sum(max(M_i, t))`` plus the
@@ -109,14 +126,19 @@ def missed_energy(matrix: Array, ritz: Ritz, shape: tuple[int, int], tolerance: 
 
 
 def _nothing_above(ceiling: float, matrix: Array, ritz: Ritz) -> bool:
-    """Whether no eigenvalue of a matrix less its Ritz pairs exceeds the ceiling, by Cholesky; in place."""
+    """Whether no eigenvalue of a matrix less its Ritz pairs exceeds the ceiling, by Cholesky.
+
+    The factor takes the place of the upper half of the matrix, which Fortran sees as the lower.
+    """
     from scipy.linalg.blas import dsyrk
     from scipy.linalg.lapack import dpotrf
 
-    roots = ritz.vectors * np.sqrt(np.maximum(ritz.values, 0.0))
+    roots, diagonal = ritz.vectors * np.sqrt(np.maximum(ritz.values, 0.0)), matrix.diagonal().copy()
     deflated = dsyrk(1.0, roots, beta=-1.0, c=matrix.T, overwrite_c=1, lower=1)
     deflated.flat[:: len(matrix) + 1] += ceiling
-    return bool(dpotrf(deflated, lower=1, clean=0, overwrite_a=1)[1] == 0)
+    failed = dpotrf(deflated, lower=1, clean=0, overwrite_a=1)[1]
+    np.fill_diagonal(matrix, diagonal)
+    return bool(failed == 0)
 
 
 def _krylov(matrix: Array, rank: int) -> Iterator[tuple[Array, Array]]:
@@ -156,8 +178,8 @@ def _rayleigh_ritz(basis: Array, images: Array, rank: int) -> tuple[Ritz, tuple[
     return Ritz(vectors, values[:rank], residuals), (values[rank:], rotation[:, rank:])
 
 
-def _beyond(ritz: Ritz, others: tuple[Array, Array], basis: Array, images: Array, energy: float) -> float:
-    """Bound the eigenvalues of G, of squared norm `energy`, on the complement of the leading vectors.
+def _beyond(ritz: Ritz, others: tuple[Array, Array], basis: Array, images: Array, total: float) -> float:
+    """Bound the eigenvalues of G, of squared norm `total`, on the complement of the leading vectors.
 
     In the basis of the other Ritz vectors, and of what is outside the Krylov space, it is
     ``[[T, E^T], [E, H]]``. Only the last block of the space is coupled to the outside: with C, which
@@ -171,9 +193,9 @@ def _beyond(ritz: Ritz, others: tuple[Array, Array], basis: Array, images: Array
         return float("inf")
     least, width = float(ritz.values[-1]), _width(len(ritz.values))
     inside = float(ritz.values @ ritz.values + rest @ rest)
-    reached = float(np.vdot(images, images))
-    slack = _CANCELLATION * unit * energy
-    outside = math.sqrt(max(energy - 2 * reached + inside, 0.0) + slack)
+    reached = energy(images)
+    slack = _CANCELLATION * unit * total
+    outside = math.sqrt(max(total - 2 * reached + inside, 0.0) + slack)
     if outside >= least:
         return float("inf")
     last = coordinates[-width:]

@@ -6,17 +6,18 @@ factors are as good as the subspace, whatever the accuracy of the singular value
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lowrank_blocks.spectra.bounds import UNIT, eigen_sum, error_of_root, lapack_norm, root
 from lowrank_blocks.spectra.eigen import top_eigenpairs
-from lowrank_blocks.spectra.gram import gram, residual_norm
+from lowrank_blocks.spectra.gram import energy, gram, residual, residual_norm
 from lowrank_blocks.spectra.krylov import Ritz, leading_ritz, missed_energy
-from lowrank_blocks.spectra.lapack import lapack_svd
+from lowrank_blocks.spectra.lapack import lapack_svd, orthonormal_columns
 
 Array = NDArray[np.float64]
 
@@ -26,6 +27,8 @@ LANCZOS_FROM = 512  # sides from this on: Lanczos ...
 LANCZOS_SHARE = 12  # ... for ranks up to side / this
 SUBSET_SHARE = 5  # ranks up to side / this: some eigenvectors of the Gram matrix; beyond: all
 
+_RELIABLE = 1e-6  # squares, relative to the largest, whose vectors a Gram matrix tells well
+_ROUNDING = 1e-12  # squares left, relative to all, that may be nothing but rounding
 _COUPLING = 8.0  # rounding of the coupling block, in units of root * UNIT * norm
 
 
@@ -81,17 +84,15 @@ def leading(rows: Array, rank: int, tolerance: float, known: Known | None = None
     question = _Question(rows, rank, tolerance, known)
     matrix = gram(rows, both_halves=True)
     if side >= LANCZOS_FROM and rank * LANCZOS_SHARE <= side:
-        ritz = leading_ritz(matrix, rank, tolerance)
-        if ritz is not None:
-            found = question.judged(ritz.vectors, "lanczos", lambda: _missed(question, matrix, ritz))
-            if found is not None:
-                return found
-            matrix = gram(rows, both_halves=True)
+        found = _by_lanczos(question, matrix)
+        if found is not None:
+            return found
     try:
         values, vectors = _top_eigenpairs(matrix, rank)
     except np.linalg.LinAlgError:
         return _by_svd(rows, rank)
-    return question.judged(vectors, "gram", lambda: question.slack(values[:1])) or _by_svd(rows, rank)
+    found = question.judged(vectors, "gram", lambda: question.slack(values[:1]))
+    return found or _by_deflation(question, values, vectors) or _by_svd(rows, rank)
 
 
 class _Question:
@@ -99,44 +100,103 @@ class _Question:
 
     def __init__(self, rows: Array, rank: int, tolerance: float, known: Known | None) -> None:
         self.rows, self.rank, self.tolerance, self.known = rows, rank, tolerance, known
-        self.norm = float(np.sqrt(np.vdot(rows, rows)))
+        self.norm = math.sqrt(energy(rows))
 
     def judged(self, vectors: Array, method: str, missed: Callable[[], float]) -> Leading | None:
         """Project the block on orthonormal columns; None if no proof of their excess suffices.
 
         The proof by the energy that they can have missed, the dearest, is called only if need be.
         """
+        made = self.projected(vectors, method)
+        excess = min(made.error, self._against_known(made.error), self.by_coupling(made))
+        if excess + made.excess > self.tolerance * self.norm:
+            excess = _excess(made.error**2, missed())
+        made = replace(made, excess=made.excess + excess)
+        return made if made.excess <= self.tolerance * self.norm else None
+
+    def projected(self, vectors: Array, method: str) -> Leading:
+        """Project the block on orthonormal columns; the excess is what they lack to be orthonormal."""
         rotation, values, right = lapack_svd(vectors.T @ self.rows)
         basis = vectors @ rotation
         error = residual_norm(self.rows, basis, values[:, None] * right)
-        loss = self.norm * float(np.linalg.norm(basis.T @ basis - np.eye(self.rank)))
-        excess = min(error, self._against_known(error), self._by_coupling(basis, values, right, error))
-        if excess + loss > self.tolerance * self.norm:
-            energy, slack = np.square(np.array([error])), np.array([missed()])
-            excess = float(error_of_root(energy, slack)[0])
-        if not excess + loss <= self.tolerance * self.norm:
-            return None
-        return Leading(basis, values, right, error, excess + loss, method)
+        skew = float(np.linalg.norm(basis.T @ basis - np.eye(len(values))))
+        return Leading(basis, values, right, error, self.norm * skew, method)
 
     def slack(self, largest: Array) -> float:
         """Bound the energy missed by eigenvectors that LAPACK found: twice what rounding can add."""
         top = np.sqrt(np.maximum(largest, 0.0))
         return 2 * float(eigen_sum(top, self.norm**2, self.rows.shape, self.rank)[0])
 
-    def _against_known(self, error: float) -> float:
-        return max(0.0, error - self.known.error + self.known.bound) if self.known else np.inf
+    def is_too_fine(self, squares: Array) -> bool:
+        """Whether these leading eigenvalues leave more than rounding, but too little for a Gram matrix."""
+        left = self.norm**2 - float(squares.sum())
+        if self.known or left <= max(float(squares[-1]), _ROUNDING * self.norm**2):
+            return False
+        return _excess(left, self.slack(squares[:1])) > self.tolerance * self.norm
 
-    def _by_coupling(self, basis: Array, values: Array, right: Array, error: float) -> float:
+    def by_coupling(self, made: Leading) -> float:
         """Bound the excess where the values found are above the norm of all that is left.
 
         In bases that begin with the columns found and the rows found the block is
-        ``[[S, 0], [C, H]]``. Without C its best error would be that of H, and C moves any best error
-        by at most its norm.
+        ``[[S, 0], [C, H]]``. Without C its best errors would be those of H, at the rank less the size
+        of S, and C moves any best error by at most its norm.
         """
-        if values[-1] < error:
+        if made.values[-1] < made.error:
             return np.inf
-        coupling = float(np.linalg.norm(self.rows @ right.T - basis * values))
+        coupling = float(np.linalg.norm(self.rows @ made.rows.T - made.basis * made.values))
         return 2 * (coupling + _COUPLING * root(self.rows.shape) * UNIT * self.norm)
+
+    def _against_known(self, error: float) -> float:
+        return max(0.0, error - self.known.error + self.known.bound) if self.known else np.inf
+
+
+def _by_lanczos(question: _Question, matrix: Array) -> Leading | None:
+    """Solve by Lanczos; None if it does not converge, unless the next method would not answer either.
+
+    The lower half of the Gram matrix is left as it is.
+    """
+    ritz = leading_ritz(matrix, question.rank, question.tolerance, question.is_too_fine)
+    if ritz is None:
+        return None
+    if ritz.converged:
+        return question.judged(ritz.vectors, "lanczos", lambda: _missed(question, matrix, ritz))
+    if question.is_too_fine(ritz.values):
+        return _by_deflation(question, ritz.values, ritz.vectors)
+    return None
+
+
+def _by_deflation(question: _Question, squares: Array, vectors: Array) -> Leading | None:
+    """Solve by itself what the values that tower above it leave: its Gram matrix is finer by as much.
+
+    By `_Question.by_coupling` the least error of the block is that of the rest, at the rank that is left.
+    """
+    first = _towering(squares, question.norm**2)
+    if first == 0:
+        return None
+    head = question.projected(vectors[:, :first], "gram")
+    uncertain = head.excess + question.by_coupling(head)
+    allowed = question.tolerance * question.norm
+    if uncertain > allowed / 2 or head.error <= allowed:
+        return None
+    rest = residual(question.rows, head.basis, head.values[:, None] * head.rows)
+    tail = leading(rest, question.rank - first, allowed / (4 * head.error))
+    proved = Known(tail.error, tail.excess + uncertain)
+    basis = orthonormal_columns(np.hstack([head.basis, tail.basis]))
+    return _Question(question.rows, question.rank, question.tolerance, proved).judged(
+        basis, tail.method, lambda: np.inf
+    )
+
+
+def _towering(squares: Array, energy: float) -> int:
+    """Return how many of the values, but not all, are well above the norm of all that they leave."""
+    left = energy - np.cumsum(squares)
+    towers = (squares >= 4 * left) & (squares >= _RELIABLE * squares[0])
+    return int(np.max(np.flatnonzero(towers[:-1]) + 1, initial=0))
+
+
+def _excess(left: float, missed: float) -> float:
+    """Bound the excess of an error, ``sqrt(left)``, from the energy missed."""
+    return float(error_of_root(np.array([left]), np.array([missed]))[0])
 
 
 def _missed(question: _Question, matrix: Array, ritz: Ritz) -> float:
