@@ -25,6 +25,7 @@ from lowrank_blocks.ranks import (
     uniform,
 )
 from lowrank_blocks.spectra import (
+    ROUGHLY,
     Accuracy,
     BlockSpectra,
     Known,
@@ -151,6 +152,7 @@ class Decomposition:
             ranks_at(dense, self._spectra, self.costs, allocate)
         ):
             pass
+        self._found.require_all(ROUGHLY)  # to the promise it would cost most matrices LAPACK's SVD
         counts, energies = steps(self._spectra, self.costs, allocate)
         errors = np.sqrt(energies + self._uncovered)
         return counts, errors / (errors[0] or 1.0)  # the first step buys nothing

@@ -122,7 +122,7 @@ def error_curve(
         optimal at every step, and between the steps too if all blocks have one cost (a grid that
         divides the shape); if not, `ErrorCurve.at` and `ErrorCurve.budget_for` solve between the
         steps. For `uniform`, every common rank. Steps that store more numbers than the matrix
-        itself are certified to 2e-7 only, where their budgets, if given, would be to 1e-10.
+        itself are certified to 5e-8 only, where their budgets, if given, would be to 1e-10.
     allocate : callable, optional
         `adaptive` (default), `uniform`, or with `budgets` any allocation.
 

@@ -3,7 +3,7 @@
 Nothing outside imports what is behind it, so that another array library can serve here.
 """
 
-from lowrank_blocks.spectra.bounds import Accuracy, promise
+from lowrank_blocks.spectra.bounds import ROUGHLY, Accuracy, promise
 from lowrank_blocks.spectra.factors import BlockFactors, Factors, leading_factors
 from lowrank_blocks.spectra.lapack import orthonormal_columns
 from lowrank_blocks.spectra.leading import Known
@@ -12,6 +12,7 @@ from lowrank_blocks.spectra.threads import set_workers
 from lowrank_blocks.spectra.values import BlockSpectra, Spectrum, singular_values, tail_energy
 
 __all__ = [
+    "ROUGHLY",
     "Accuracy",
     "BlockFactors",
     "BlockSpectra",

@@ -87,15 +87,22 @@ class BlockSpectra:
     def require(self, ranks: Sequence[int] | NDArray[np.int64]) -> bool:
         """Refine the blocks that are not certified at these ranks; return whether there are any."""
         weak = [k for k, r in enumerate(ranks) if self.proven[k] < r < len(self.values[k])]
-        for k, found in zip(weak, self._solved(weak, gram=False), strict=True):
-            self._found[k], self.proven[k] = found, len(found.values)
-            self.values[k] = self._in_common_units(found.values, found, 1)
-            self.tails[k] = self._in_common_units(found.tails, found, 2)
+        self._refine(weak)
         return bool(weak)
+
+    def require_all(self, accuracy: float) -> None:
+        """Refine the blocks whose bounds exceed their share of a coarser accuracy at any rank."""
+        self._refine([k for k in range(len(self.values)) if self._worst(k) > self._allowed(k, accuracy)])
 
     def settle(self) -> None:
         """Forget the blocks: from now on nothing can be refined."""
         self._blocks, self.proven = (), [len(s) for s in self.values]
+
+    def _refine(self, weak: list[int]) -> None:
+        for k, found in zip(weak, self._solved(weak, gram=False), strict=True):
+            self._found[k], self.proven[k] = found, len(found.values)
+            self.values[k] = self._in_common_units(found.values, found, 1)
+            self.tails[k] = self._in_common_units(found.tails, found, 2)
 
     def _solved(self, chosen: Sequence[int], *, gram: bool) -> list[_Found]:
         with one_blas_thread(with_scipy=any(min(self._blocks[k].shape) >= _ALONE_FROM for k in chosen)):
@@ -111,12 +118,19 @@ class BlockSpectra:
         if found.method == "lapack":
             return side
         strict = self._accuracy == PROMISE_DOUBLE and side <= SMALL_SIDE
-        accuracy = self._accuracy / (100 if strict else 1) / math.sqrt(2)
-        allowed = accuracy * max(math.sqrt(self.tails[k][0]), self._share)
-        if math.ldexp(found.worst, found.exponent - self._exponent) <= allowed:
+        allowed = self._allowed(k, self._accuracy / (100 if strict else 1))
+        if self._worst(k) <= allowed:
             return side
         weak = ~(np.ldexp(found.bounds, found.exponent - self._exponent) <= allowed)
         return int(np.argmax(weak)) - 1
+
+    def _worst(self, k: int) -> float:
+        found = self._found[k]
+        return math.ldexp(found.worst, found.exponent - self._exponent)
+
+    def _allowed(self, k: int, accuracy: float) -> float:
+        """Return the share of a block in an error relative to the norm of all."""
+        return accuracy / math.sqrt(2) * max(math.sqrt(self.tails[k][0]), self._share)
 
 
 def singular_values(blocks: Sequence[Matrix], exponent: int = 0) -> list[Spectrum]:
