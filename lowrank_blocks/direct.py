@@ -15,8 +15,8 @@ from lowrank_blocks.ranks import Allocation, Ranks, adaptive, uniform
 from lowrank_blocks.spectra import BlockFactors, common_exponent, leading_factors, promise
 from lowrank_blocks.structures import Structure
 
-_SMALLEST_SIDE = 64  # of blocks below this the spectra cost little
-_LARGEST_SHARE = 4  # ranks above side / this need most of a decomposition
+_SMALLEST_SIDE = 64  # blocks below this are decomposed whatever the rank
+_LARGEST_SHARE = 4  # ranks of others above side / this need most of a decomposition
 
 
 def approximate_directly(
@@ -26,7 +26,7 @@ def approximate_directly(
     shapes = structure.block_shapes((matrix.shape[0], matrix.shape[1]))
     ranks = _known_ranks(shapes, as_count(budget, "budget"), allocate)
     sides = np.array([min(s) for s in shapes])
-    if ranks is None or sides.min() < _SMALLEST_SIDE or (_LARGEST_SHARE * ranks > sides).any():
+    if ranks is None or ((sides >= _SMALLEST_SIDE) & (_LARGEST_SHARE * ranks > sides)).any():
         return None
     exponent = common_exponent(matrix)
     norm = math.sqrt(energy(row_slabs(matrix), exponent))
@@ -34,13 +34,16 @@ def approximate_directly(
     found = leading_factors(structure.split(matrix), ranks, exponent, promise(matrix.dtype))
     if allocate is adaptive:
         found = [_without_zeros(f) for f in found]
-    left = [energy(structure.uncovered(matrix), exponent), *(f.error**2 for f in found)]
+    error = norm
+    if ranks.any():
+        left = [energy(structure.uncovered(matrix), exponent), *(f.error**2 for f in found)]
+        error = math.sqrt(math.fsum(left))
     return assembled(
         matrix,
         structure,
         found,
         exponent=exponent,
-        error=math.sqrt(math.fsum(left)),
+        error=error,
         norm=norm,
         guarantee="optimal ranks" if allocate is adaptive else "given ranks",
     )

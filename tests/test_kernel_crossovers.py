@@ -5,7 +5,7 @@ import pytest
 from kernel_cases import DOUBLE, gesvd_tails, rotated, true_residual
 
 import lowrank_blocks as lb
-from lowrank_blocks.spectra import bounds, gram, leading, values
+from lowrank_blocks.spectra import bounds, factors, gram, leading, values
 
 AROUND = (-1, 0, 1)
 
@@ -57,6 +57,27 @@ def test_shares_of_a_side(around):
 
 
 @pytest.mark.parametrize("around", AROUND)
+@pytest.mark.parametrize("turned", [False, True])
+def test_stacks_of_blocks(around, turned):
+    """From one SVD of many blocks to blocks one by one, some of them zero or of another scale."""
+    assert factors.STACKED_BELOW == 90 * 100
+    wide = 100 + around
+    matrix = np.kron([[1.0, 0.0], [1e-3, 2.0**300]], decaying(90, wide))
+    structure = lb.Localized((0, 90, 180), (0, wide, 2 * wide))
+    if turned:
+        matrix, structure = matrix.T, lb.Localized((0, wide, 2 * wide), (0, 90, 180))
+    made = lb.approximate(matrix, structure, 4 * 3 * (90 + wide), allocate=lb.uniform)
+    few = "lapack" if around < 0 else "gram"
+    assert made.accuracy.methods == ((few, few, "zero", few) if turned else (few, "zero", few, few))
+    for block, (b, a) in zip(structure.split(matrix), made.factors, strict=True):
+        tails, exponent = gesvd_tails(block)
+        half = exponent // 2
+        left = np.ldexp(block, -exponent) - np.ldexp(b, -half) @ np.ldexp(a, half - exponent)
+        assert np.linalg.norm(left) == pytest.approx(tails[3], rel=1e-10, abs=1e-300)
+        assert b.shape[1] == a.shape[0] == 3
+
+
+@pytest.mark.parametrize("around", AROUND)
 def test_slabs(around, monkeypatch):
     """Stacks are cut one block before, at and one after the end; blocks of several shapes mixed."""
     monkeypatch.setattr(values, "_SLAB", 40 * 33 * 4)
@@ -65,6 +86,16 @@ def test_slabs(around, monkeypatch):
     parts = lb.decompose(matrix, structure)
     for block, spectrum in zip(structure.split(matrix), parts.spectra, strict=True):
         np.testing.assert_allclose(spectrum, np.linalg.svd(block, compute_uv=False), rtol=0, atol=1e-11)
+    monkeypatch.setattr(factors, "_SLAB", 40 * 33 * 4)
+    ranks = np.arange(3 * (4 + around)) % 7
+    for block, rank, found in zip(
+        structure.split(matrix), ranks, factors.leading_factors(structure.split(matrix), ranks), strict=True
+    ):
+        u, s, vt = np.linalg.svd(block, full_matrices=False)
+        np.testing.assert_allclose(
+            np.matmul(*found.factors), (u[:, :rank] * s[:rank]) @ vt[:rank], rtol=0, atol=1e-11
+        )
+        assert found.error == pytest.approx(np.linalg.norm(s[rank:]), rel=1e-12)
 
 
 @pytest.mark.parametrize("around", AROUND)

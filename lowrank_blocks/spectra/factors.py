@@ -10,13 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowrank_blocks._validation import Matrix
-from lowrank_blocks.spectra.bounds import PROMISE_DOUBLE
+from lowrank_blocks.spectra.bounds import PROMISE_DOUBLE, lapack_norm
 from lowrank_blocks.spectra.gram import flat
+from lowrank_blocks.spectra.lapack import lapack_svd
 from lowrank_blocks.spectra.leading import SVD_BELOW, Known, leading
-from lowrank_blocks.spectra.scaling import common_exponent, scaled
+from lowrank_blocks.spectra.scaling import common_exponent, scaled, stacked
+from lowrank_blocks.spectra.slabs import groups, restored, slabs
 from lowrank_blocks.spectra.threads import one_blas_thread, parallel
+from lowrank_blocks.spectra.values import tail_energy
 
 Factors = tuple[Matrix, Matrix]
+
+STACKED_BELOW = 9000  # entries of blocks of one shape: LAPACK's SVD of a stack; crossovers.py measures it
+_SLAB = 1 << 14  # entries of blocks stacked at a time
 
 
 @dataclass(frozen=True)
@@ -67,15 +73,46 @@ def leading_factors(
     known : sequence of Known, optional
         The least error of every block at its rank, where spectra tell it.
     """
+    shapes = [(p, q) for p, q in (b.shape for b in blocks)]
+    alike = groups(shapes)
+    small = [g for g in alike if len(g) > 1 and math.prod(shapes[g[0]]) < STACKED_BELOW]
+    stacks = [slab for g in small for slab in slabs(g, shapes[g[0]], _SLAB)]
+    lone = [k for g in alike if g not in small for k in g]
 
-    def solve(k: int) -> BlockFactors:
-        return _factors(blocks[k], int(ranks[k]), exponent, accuracy, known[k] if known else None)
+    def together(slab: list[int]) -> list[BlockFactors]:
+        return _stacked([blocks[k] for k in slab], [int(ranks[k]) for k in slab], exponent)
 
-    with one_blas_thread(with_scipy=any(min(b.shape) >= SVD_BELOW for b in blocks)):
-        return parallel(solve, range(len(blocks)))
+    def alone(k: int) -> list[BlockFactors]:
+        return [_alone(blocks[k], int(ranks[k]), exponent, accuracy, known[k] if known else None)]
+
+    with one_blas_thread(with_scipy=any(min(shapes[k]) >= SVD_BELOW for k in lone)):
+        return restored([*stacks, *([k] for k in lone)], parallel(together, stacks) + parallel(alone, lone))
 
 
-def _factors(block: Matrix, rank: int, exponent: int, accuracy: float, known: Known | None) -> BlockFactors:
+def _stacked(blocks: Sequence[Matrix], ranks: Sequence[int], exponent: int) -> list[BlockFactors]:
+    """Solve small blocks of one shape by LAPACK's SVD of all of them."""
+    rows, own = stacked([flat(b) for b in blocks])
+    u, s, vt = lapack_svd(rows)
+    most, left = max(ranks), np.sqrt(tail_energy(s))
+    roots = np.ldexp(np.sqrt(s[:, :most]), own[:, None] // 2)
+    b, a = u[:, :, :most] * roots[:, None], roots[:, :, None] * vt[:, :most]
+    excess = 2 * lapack_norm(left[:, 0], rows.shape)
+
+    def one(i: int, rank: int) -> BlockFactors:
+        shift, nothing = int(own[i]) - exponent, rank == 0 or not left[i, 0]
+        return BlockFactors(
+            _turned((b[i, :, :rank], a[i, :rank]), blocks[i]),
+            math.ldexp(float(np.linalg.norm(s[i, :rank])), shift),
+            math.ldexp(float(left[i, rank]), shift),
+            0.0 if nothing else math.ldexp(float(excess[i]), shift),
+            "zero" if nothing else "lapack",
+        )
+
+    return [one(i, rank) for i, rank in enumerate(ranks)]
+
+
+def _alone(block: Matrix, rank: int, exponent: int, accuracy: float, known: Known | None) -> BlockFactors:
+    """Solve a block by the cheapest method that can be proved right."""
     own = common_exponent(block)
     rows, shift = scaled(flat(block), own), own - exponent
     if rank == 0 or not rows.any():
@@ -87,9 +124,15 @@ def _factors(block: Matrix, rank: int, exponent: int, accuracy: float, known: Kn
     roots = np.ldexp(np.sqrt(best.values), own // 2)
     b, a = best.basis * roots, roots[:, None] * best.rows
     return BlockFactors(
-        (b, a) if block.shape[0] <= block.shape[1] else (a.T, b.T),
+        _turned((b, a), block),
         math.ldexp(float(np.linalg.norm(best.values)), shift),
         math.ldexp(best.error, shift),
         math.ldexp(best.excess, shift),
         best.method,
     )
+
+
+def _turned(factors: Factors, block: Matrix) -> Factors:
+    """Return the factors of a block from those of its smaller side first."""
+    b, a = factors
+    return (b, a) if block.shape[0] <= block.shape[1] else (a.T, b.T)

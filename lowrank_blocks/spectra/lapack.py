@@ -20,14 +20,18 @@ def lapack_values(stack: Array) -> Array:
         return np.reshape(values, (*stack.shape[:-2], -1))
 
 
-def lapack_svd(block: Array) -> tuple[Array, Array, Array]:
-    """Return U, the singular values and V^T of one block, thin."""
+def lapack_svd(stack: Array) -> tuple[Array, Array, Array]:
+    """Return U, the singular values and V^T, thin, of a block or a stack of blocks."""
     try:
-        u, s, vt = np.linalg.svd(block, full_matrices=False)
+        u, s, vt = np.linalg.svd(stack, full_matrices=False)
     except np.linalg.LinAlgError:
         from scipy.linalg import svd
 
-        u, s, vt = svd(block, full_matrices=False, lapack_driver="gesvd", check_finite=False)
+        blocks = stack.reshape(-1, *stack.shape[-2:])
+        found = [svd(b, full_matrices=False, lapack_driver="gesvd", check_finite=False) for b in blocks]
+        u, s, vt = (
+            np.reshape(parts, (*stack.shape[:-2], *parts[0].shape)) for parts in zip(*found, strict=True)
+        )
     return u, s, vt
 
 

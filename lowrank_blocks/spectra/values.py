@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lowrank_blocks._validation import Matrix, Shape
+from lowrank_blocks._validation import Matrix
 from lowrank_blocks.spectra.bounds import (
     PROMISE_DOUBLE,
     SMALL_SIDE,
@@ -20,10 +20,10 @@ from lowrank_blocks.spectra.bounds import (
 from lowrank_blocks.spectra.gram import flat, gram_values, stacked_gram_values
 from lowrank_blocks.spectra.lapack import lapack_values
 from lowrank_blocks.spectra.scaling import stacked
+from lowrank_blocks.spectra.slabs import groups, restored, slabs
 from lowrank_blocks.spectra.threads import one_blas_thread, parallel
 
 Spectrum = NDArray[np.float64]
-Factors = tuple[Matrix, Matrix]
 
 GRAM_FROM = 32  # smaller sides below this: LAPACK's SVD; tests/benchmarks/crossovers.py measures it
 _ALONE_FROM = 512  # smaller sides from this on: a lone block is spread over the workers
@@ -163,17 +163,15 @@ class _Found:
 
 def _spectra(blocks: Sequence[Matrix], chosen: Sequence[int], *, gram: bool) -> list[_Found]:
     """Return the spectra of the chosen blocks, from Gram matrices where the size suggests it or not."""
-    groups = _groups([flat(blocks[k]) for k in chosen])
-    lone = [g for g in groups if len(g) == 1 and min(blocks[chosen[g[0]]].shape) >= _ALONE_FROM]
-    slabs = lone + [slab for g in groups if g not in lone for slab in _slabs(g, blocks[chosen[g[0]]].size)]
+    shapes = [flat(blocks[k]).shape for k in chosen]
+    alike = groups([(p, q) for p, q in shapes])
+    lone = [g for g in alike if len(g) == 1 and shapes[g[0]][0] >= _ALONE_FROM]
+    others = [slab for g in alike if g not in lone for slab in slabs(g, shapes[g[0]], _SLAB)]
 
     def solve(slab: list[int], *, alone: bool = False) -> list[_Found]:
         return _solve([flat(blocks[chosen[i]]) for i in slab], gram=gram, alone=alone)
 
-    solved = [solve(slab, alone=True) for slab in lone] + parallel(solve, slabs[len(lone) :])
-    order = [i for slab in slabs for i in slab]
-    by_index = dict(zip(order, (f for slab in solved for f in slab), strict=True))
-    return [by_index[i] for i in range(len(chosen))]
+    return restored(lone + others, [solve(g, alone=True) for g in lone] + parallel(solve, others))
 
 
 def _solve(rows: list[Matrix], *, gram: bool, alone: bool) -> list[_Found]:
@@ -196,16 +194,3 @@ def _solve(rows: list[Matrix], *, gram: bool, alone: bool) -> list[_Found]:
     columns = values, tails, exponents.tolist(), bounds, bounds.max(axis=1).tolist()
     method = "gram" if by_gram else "lapack"
     return [_Found(*row, method) for row in zip(*columns, strict=True)]
-
-
-def _groups(rows: Sequence[Matrix]) -> list[list[int]]:
-    """Return the indices of blocks of each shape."""
-    groups: dict[Shape, list[int]] = {}
-    for k, block in enumerate(rows):
-        groups.setdefault((block.shape[0], block.shape[1]), []).append(k)
-    return list(groups.values())
-
-
-def _slabs(group: list[int], size: int) -> list[list[int]]:
-    step = max(1, _SLAB // size)
-    return [group[i : i + step] for i in range(0, len(group), step)]

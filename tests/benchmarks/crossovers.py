@@ -2,8 +2,8 @@
 
     python tests/benchmarks/crossovers.py
 
-The constants are `GRAM_FROM` in `lowrank_blocks.spectra.values` and those at the top of
-`lowrank_blocks.spectra.leading`.
+The constants are `GRAM_FROM` in `lowrank_blocks.spectra.values`, `STACKED_BELOW` in `factors` and
+those at the top of `leading` there.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from timing import rival_seconds
 
 import lowrank_blocks as lb
-from lowrank_blocks.spectra import gram, krylov, lapack, leading
+from lowrank_blocks.spectra import factors, gram, krylov, lapack, leading
 
 
 def median(call, repeats=7):
@@ -25,13 +25,27 @@ def median(call, repeats=7):
 
 def values_table():
     """Singular values of a stack: Gram route against LAPACK."""
-    print("side  gram / lapack (values; GRAM_FROM is where it falls below 1)")
+    print("side  gram / lapack (values; GRAM_FROM is where the gain is worth a fallback now and then)")
     for side in (8, 16, 24, 32, 48, 64, 128, 256):
         stack = np.random.default_rng(0).standard_normal((max(4, (1 << 18) // side**2), side, side))
         ratio = median(lambda s=stack: gram.stacked_gram_values(s)) / median(
             lambda s=stack: lapack.lapack_values(s)
         )
         print(f"{side:4d}  {ratio:.2f}")
+
+
+def stacks_table():
+    """Leading factors of many blocks: LAPACK's SVD of stacks against one block after another."""
+    print("\nblocks      rank  stacked / one by one (STACKED_BELOW, in entries, is where it exceeds 1)")
+    kept = factors.STACKED_BELOW
+    for shape in ((32, 32), (64, 64), (48, 144), (80, 80), (96, 96), (64, 192), (128, 128)):
+        blocks = [np.random.default_rng(i).standard_normal(shape) for i in range(64)]
+        for rank in (2, 8):
+            times = []
+            for factors.STACKED_BELOW in (np.inf, 0):
+                times.append(median(lambda b=blocks, r=rank: factors.leading_factors(b, [r] * 64), 3))
+            print(f"{shape!s:10}  {rank:4d}  {times[0] / times[1]:.2f}")
+    factors.STACKED_BELOW = kept
 
 
 def factors_table():
@@ -73,4 +87,5 @@ def _lanczos(matrix, rank):
 
 if __name__ == "__main__":
     values_table()
+    stacks_table()
     factors_table()
