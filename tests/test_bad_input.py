@@ -229,6 +229,8 @@ def test_an_allocation_that_is_no_function(allocate):
         ([[1.0, 2.0]], [1], ValueError, ["spectra[0] must be", "descending", "[1. 2.]"]),
         ([[2.0], [1.0, -1.0]], [1, 1], ValueError, ["spectra[1] must be", "non-negative", "[ 1. -1.]"]),
         ([[np.nan]], [1], ValueError, ["spectra[0] must be finite", "nan"]),
+        ([[np.inf, 1.0]], [1], ValueError, ["spectra[0] must be finite", "inf"]),
+        ([[1.0, np.nan, 0.0]], [1], ValueError, ["spectra[0] must be finite", "nan"]),
         ([[[1.0]]], [1], ValueError, ["spectra[0] must be 1-D", "(1, 1)"]),
         ([[1.0]], [1, 2], ValueError, ["spectra and costs must be of one length", "1 and 2"]),
         ([], [], ValueError, ["spectra and costs must be of one length, at least 1", "0 and 0"]),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from kernel_cases import exact_tails, gesvd_tails, hard_matrices, rotated
 
 import lowrank_blocks as lb
-from lowrank_blocks.spectra import bounds, eigen, gram, krylov, leading, tail_energy
+from lowrank_blocks.spectra import bounds, eigen, gram, krylov, leading, leading_factors, tail_energy
 
 RANDOM = settings(max_examples=40, deadline=None)
 
@@ -47,6 +47,21 @@ def test_bounds_of_lapack_spectra_hold(matrix):
     (bound,) = parts.accuracy.bounds
     for rank, true in enumerate(exact_tails(matrix)):
         assert abs(mpmath.mpf(parts.error([rank])) - true) <= bound
+
+
+@RANDOM
+@given(small_matrices(), st.integers(1, 6))
+def test_bounds_of_stacked_factors_hold(matrix, rank):
+    """The error that is reported, and that of the factors, are within the bound of the optimum."""
+    rank = min(rank, len(matrix) - 1)
+    true = exact_tails(matrix)[rank]
+    blocks = [matrix, matrix[::-1]]
+    for block, found in zip(blocks, leading_factors(blocks, [rank, rank]), strict=True):
+        with mpmath.workdps(50):
+            b, a = (mpmath.matrix(f.tolist()) for f in found.factors)
+            rest = mpmath.matrix(block.tolist()) - b * a
+            assert mpmath.mnorm(rest, "f") - true <= found.excess
+            assert abs(found.error - true) <= found.excess
 
 
 @RANDOM

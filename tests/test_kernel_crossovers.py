@@ -75,6 +75,16 @@ def test_stacks_of_blocks(around, turned):
         left = np.ldexp(block, -exponent) - np.ldexp(b, -half) @ np.ldexp(a, half - exponent)
         assert np.linalg.norm(left) == pytest.approx(tails[3], rel=1e-10, abs=1e-300)
         assert b.shape[1] == a.shape[0] == 3
+    for block, found in zip(
+        structure.split(matrix),
+        factors.leading_factors(structure.split(matrix), [3] * 4, exponent=298),
+        strict=True,
+    ):
+        s = np.linalg.svd(np.ldexp(block, -298), compute_uv=False)
+        assert found.error == pytest.approx(np.linalg.norm(s[3:]), rel=1e-10)
+        assert found.norm == pytest.approx(np.linalg.norm(s[:3]), rel=1e-10)
+        assert bool(found.excess) == bool(found.norm)
+        assert found.excess <= 1e-10 * np.linalg.norm(s)
 
 
 @pytest.mark.parametrize("around", AROUND)

@@ -29,7 +29,8 @@ SMALL_SIDE = 64  # up to here LAPACK is cheap, and blocks are held to a hundredt
 _LARGEST = 16.0
 _ALL = 80.0
 _TRACE = 8.0
-_LAPACK = 16.0  # backward error of an SVD, in units of root * UNIT * norm
+_LAPACK = 16.0  # backward error of an SVD, in units of root * UNIT * norm ...
+_DROPPED = 100.0  # ... and of UNIT * norm: dbdsqr drops entries of a bidiagonal matrix up to 98.7 UNIT
 _PANEL = 256  # products this long are summed as one
 
 
@@ -132,4 +133,4 @@ def error_of_root(energy: Values, slack: Values) -> Values:
 
 def lapack_norm(norm: Any, shape: tuple[int, ...]) -> Any:
     """Bound the error of any truncation error of a block whose SVD is LAPACK's."""
-    return _LAPACK * UNIT * root(shape) * norm
+    return (_DROPPED + _LAPACK * root(shape)) * UNIT * norm
