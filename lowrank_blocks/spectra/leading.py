@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lowrank_blocks.spectra.bounds import UNIT, eigen_sum, error_of_root, lapack_norm, root
+from lowrank_blocks.spectra.bounds import eigen_sum, error_of_root, lapack_norm
 from lowrank_blocks.spectra.eigen import top_eigenpairs
 from lowrank_blocks.spectra.gram import energy, gram, residual, residual_norm
 from lowrank_blocks.spectra.krylov import Ritz, leading_ritz, missed_energy
@@ -29,7 +29,6 @@ SUBSET_SHARE = 7  # ranks up to side / this: some eigenvectors of the Gram matri
 
 _RELIABLE = 1e-6  # squares, relative to the largest, whose vectors a Gram matrix tells well
 _ROUNDING = 1e-12  # squares left, relative to all, that may be nothing but rounding
-_COUPLING = 8.0  # rounding of the coupling block, in units of root * UNIT * norm
 
 
 @dataclass(frozen=True)
@@ -138,13 +137,13 @@ class _Question:
         """Bound the excess where the values found are above the norm of all that is left.
 
         In bases that begin with the columns found and the rows found the block is
-        ``[[S, 0], [C, H]]``. Without C its best errors would be those of H, at the rank less the size
-        of S, and C moves any best error by at most its norm.
+        ``[[S, 0], [C, H]]``, up to what the SVD that found S has dropped. Without C its best errors
+        would be those of H, at the rank less the size of S, and C moves any of them by at most its norm.
         """
         if made.values[-1] < made.error:
             return np.inf
         coupling = float(np.linalg.norm(self.rows @ made.rows.T - made.basis * made.values))
-        return 2 * (coupling + _COUPLING * root(self.rows.shape) * UNIT * self.norm)
+        return 2 * (coupling + float(lapack_norm(self.norm, self.rows.shape)))
 
     def _against_known(self, error: float) -> float:
         return max(0.0, error - self.known.error + self.known.bound) if self.known else np.inf
