@@ -48,7 +48,7 @@ def test_errors_are_the_least_possible(shape, name, scale):
 @pytest.mark.parametrize("name", NAMES)
 def test_errors_agree_with_exact_arithmetic(name, monkeypatch):
     """The Gram route, forced on small blocks, against 50 digits."""
-    monkeypatch.setattr("lowrank_blocks.spectra.values.GRAM_FROM", 2)
+    monkeypatch.setattr("lowrank_blocks.spectra.values.gram_pays", lambda side, length: True)
     monkeypatch.setattr("lowrank_blocks.spectra.leading.SVD_BELOW", 2)
     matrix = hard_matrices(9, 12)[name]
     tails = exact_tails(matrix)
@@ -157,6 +157,26 @@ def test_a_curve_refines_what_its_gram_matrices_cannot_tell(monkeypatch):
     steep = rotated(80, 80, 10.0 ** (-np.maximum(np.arange(80) - 40.0, 0) / 5))
     lb.error_curve(steep, lb.Global())
     assert refined == [1]
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.0**900])
+@pytest.mark.parametrize("name", ["low rank and noise", "gaussian"])
+def test_one_of_many_is_tried_first(name, scale, monkeypatch):
+    """Where the Gram matrix of the largest block will not do, those of the others are not made."""
+    solve, made = values.stacked_gram_values, []
+    monkeypatch.setattr(
+        values, "stacked_gram_values", lambda stack: (made.append(len(stack)), solve(stack))[1]
+    )
+    block = hard_matrices(80, 90)[name]
+    matrix = np.kron(scale * np.linspace(1, 2, 40).reshape(8, 5), block)
+    parts = lb.decompose(matrix, lb.Localized(8, 5))
+    doubtful = name != "gaussian"
+    assert sum(made) == (1 if doubtful else 41)
+    assert set(parts.accuracy.methods) == {"lapack" if doubtful else "gram"}
+    tails, exponent = gesvd_tails(block)
+    for k, spectrum in enumerate(parts.spectra):
+        ours = np.linalg.norm(np.ldexp(spectrum / scale, -exponent)[20:]) / np.linspace(1, 2, 40)[k]
+        assert ours == pytest.approx(tails[20], rel=0, abs=DOUBLE * tails[0])
 
 
 def test_a_nearly_overflowing_norm():

@@ -5,7 +5,7 @@ import pytest
 from kernel_cases import DOUBLE, gesvd_tails, rotated, true_residual
 
 import lowrank_blocks as lb
-from lowrank_blocks.spectra import bounds, factors, gram, leading, values
+from lowrank_blocks.spectra import factors, gram, leading, slabs, values
 
 AROUND = (-1, 0, 1)
 
@@ -26,9 +26,27 @@ def decaying(m, n):
 
 
 @pytest.mark.parametrize("around", AROUND)
-@pytest.mark.parametrize("at", [values.GRAM_FROM, leading.SVD_BELOW, bounds.SMALL_SIDE])
+@pytest.mark.parametrize("at", [values.GRAM_SIDE, leading.SVD_BELOW])
 def test_small_sides(at, around):
-    check(decaying(at + around, at + 40), [1, 7, at // 2, at - 2])
+    check(decaying(at + around, at + 240), [1, 7, at // 2, at - 2])
+
+
+@pytest.mark.parametrize(
+    ("shape", "method"),
+    [
+        ((79, 81), "lapack"),
+        ((80, 80), "gram"),
+        ((82, 79), "gram"),
+        ((31, 210), "lapack"),
+        ((32, 200), "gram"),
+        ((33, 200), "gram"),
+    ],
+)
+def test_spectra_from_gram_matrices(shape, method):
+    assert (values.GRAM_FROM, values.GRAM_SIDE) == (80 * 80, 32)
+    matrix = decaying(*shape)
+    check(matrix, [1, 7, min(shape) // 2])
+    assert lb.decompose(matrix, lb.Global()).accuracy.methods == (method,)
 
 
 @pytest.mark.parametrize("around", AROUND)
@@ -90,13 +108,12 @@ def test_stacks_of_blocks(around, turned):
 @pytest.mark.parametrize("around", AROUND)
 def test_slabs(around, monkeypatch):
     """Stacks are cut one block before, at and one after the end; blocks of several shapes mixed."""
-    monkeypatch.setattr(values, "_SLAB", 40 * 33 * 4)
+    monkeypatch.setattr(slabs, "_LARGEST", 40 * 33 * 4)
     structure = lb.Localized(tuple(range(0, 40 * (4 + around) + 1, 40)), (0, 33, 66, 110))
     matrix = np.random.default_rng(2).standard_normal((40 * (4 + around), 110))
     parts = lb.decompose(matrix, structure)
     for block, spectrum in zip(structure.split(matrix), parts.spectra, strict=True):
         np.testing.assert_allclose(spectrum, np.linalg.svd(block, compute_uv=False), rtol=0, atol=1e-11)
-    monkeypatch.setattr(factors, "_SLAB", 40 * 33 * 4)
     ranks = np.arange(3 * (4 + around)) % 7
     for block, rank, found in zip(
         structure.split(matrix), ranks, factors.leading_factors(structure.split(matrix), ranks), strict=True
@@ -118,7 +135,7 @@ def test_panels(around, monkeypatch):
     square = rows @ rows.T
     np.testing.assert_allclose(gram.gram(rows, both_halves=True), square, rtol=0, atol=1e-12)
     np.testing.assert_allclose(
-        np.tril(gram.gram(rows, both_halves=False)), np.tril(square), rtol=0, atol=1e-12
+        np.triu(gram.gram(rows, both_halves=False)), np.triu(square), rtol=0, atol=1e-12
     )
     np.testing.assert_allclose(gram.times(square, rows), square @ rows, rtol=0, atol=1e-10)
     left = gram.residual_norm(rows, rows[:, :3], np.ones((3, 70)))

@@ -21,7 +21,6 @@ UNIT = 2.0**-53
 PROMISE_DOUBLE = 1e-10
 PROMISE_SINGLE = 1e-8  # of 1e-7: the rounding of both factors to float32 takes the rest
 ROUGHLY = 5e-8  # what errors that hardly anyone asks for are held to
-SMALL_SIDE = 64  # up to here LAPACK is cheap, and blocks are held to a hundredth of the promise
 
 # What rounding adds to a Gram matrix and its eigenvalues: in the spectral norm, in units of
 # root * UNIT * the largest, and of UNIT * the Frobenius norm; in the Frobenius norm, of

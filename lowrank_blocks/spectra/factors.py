@@ -22,7 +22,6 @@ from lowrank_blocks.spectra.values import tail_energy
 Factors = tuple[Matrix, Matrix]
 
 STACKED_BELOW = 9000  # entries of blocks of one shape: LAPACK's SVD of a stack; crossovers.py measures it
-_SLAB = 1 << 14  # entries of blocks stacked at a time
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def leading_factors(
     shapes = [(p, q) for p, q in (b.shape for b in blocks)]
     alike = groups(shapes)
     small = [g for g in alike if len(g) > 1 and math.prod(shapes[g[0]]) < STACKED_BELOW]
-    stacks = [slab for g in small for slab in slabs(g, shapes[g[0]], _SLAB)]
+    stacks = [slab for g in small for slab in slabs(g, shapes[g[0]])]
     lone = [k for g in alike if g not in small for k in g]
 
     def together(slab: list[int]) -> list[BlockFactors]:

@@ -23,15 +23,15 @@ def flat(block: Matrix) -> Matrix:
 
 
 def gram(rows: Array, *, both_halves: bool) -> Array:
-    """Return ``rows @ rows.T`` of a (k, l) block, its lower half or both halves."""
+    """Return ``rows @ rows.T`` of a (k, l) block, its upper half or both halves."""
     panels = _panels(len(rows), _PANEL)
     product = np.empty((len(rows), len(rows)))
 
     def fill(tile: tuple[slice, slice]) -> None:
         i, j = tile
-        np.matmul(rows[i], rows[j].T, out=product[i, j])
+        np.matmul(rows[j], rows[i].T, out=product[j, i])
         if both_halves and i != j:
-            product[j, i] = product[i, j].T
+            product[i, j] = product[j, i].T
 
     tiles = [(i, j) for a, i in enumerate(panels) for j in panels[:a]]
     parallel(fill, tiles + [(i, i) for i in panels])  # the larger ones first
@@ -42,9 +42,9 @@ def gram_values(rows: Array) -> Array:
     """Return the singular values, descending, of one (k, l) block of at least 2 rows; in place."""
     from scipy.linalg import eigvalsh
 
-    lower = gram(rows, both_halves=False)
+    upper = gram(rows, both_halves=False)
     # Transposed it is in Fortran's order, so that LAPACK works in it and not in a copy.
-    values = eigvalsh(lower.T, lower=False, overwrite_a=True, check_finite=False, driver="evd")
+    values = eigvalsh(upper.T, lower=True, overwrite_a=True, check_finite=False, driver="evd")
     return _roots(values)
 
 

@@ -10,6 +10,10 @@ from lowrank_blocks._validation import Shape
 
 Result = TypeVar("Result")
 
+_FEW = 8  # slabs, unless they are too large or too small: threads wait for each other between them
+_SMALLEST, _LARGEST = 1 << 13, 1 << 18  # entries
+_RELEASED = 500  # numpy keeps the interpreter's lock for calls that return no more singular values
+
 
 def groups(shapes: Sequence[Shape]) -> list[list[int]]:
     """Return the indices of blocks of each shape."""
@@ -19,9 +23,11 @@ def groups(shapes: Sequence[Shape]) -> list[list[int]]:
     return list(found.values())
 
 
-def slabs(group: list[int], shape: Shape, entries: int) -> list[list[int]]:
-    """Cut a group of blocks of one shape into slabs of at most so many entries, or of one block."""
-    step = max(1, entries // (shape[0] * shape[1]))
+def slabs(group: list[int], shape: Shape) -> list[list[int]]:
+    """Cut a group of blocks of one shape into a few slabs, neither too small to pay nor too large."""
+    size = shape[0] * shape[1]
+    least = max(_SMALLEST // size, _RELEASED // min(shape) + 1)
+    step = max(1, min(_LARGEST // size, max(least, len(group) // _FEW)))
     return [group[i : i + step] for i in range(0, len(group), step)]
 
 

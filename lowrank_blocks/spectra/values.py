@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from lowrank_blocks._validation import Matrix
 from lowrank_blocks.spectra.bounds import (
     PROMISE_DOUBLE,
-    SMALL_SIDE,
     error_of_root,
     gram_energy,
     lapack_norm,
 )
-from lowrank_blocks.spectra.gram import flat, gram_values, stacked_gram_values
+from lowrank_blocks.spectra.gram import energy, flat, gram_values, stacked_gram_values
 from lowrank_blocks.spectra.lapack import lapack_values
 from lowrank_blocks.spectra.scaling import stacked
 from lowrank_blocks.spectra.slabs import groups, restored, slabs
@@ -25,9 +24,11 @@ from lowrank_blocks.spectra.threads import one_blas_thread, parallel
 
 Spectrum = NDArray[np.float64]
 
-GRAM_FROM = 32  # smaller sides below this: LAPACK's SVD; tests/benchmarks/crossovers.py measures it
+# From so many entries on: Gram matrices, else LAPACK's SVD; tests/benchmarks/crossovers.py measures it.
+GRAM_FROM = 6400
+GRAM_SIDE = 32  # ... and only if the smaller side is at least this
+_SAMPLED = 32  # of so many blocks of one shape one is tried first
 _ALONE_FROM = 512  # smaller sides from this on: a lone block is spread over the workers
-_SLAB = 1 << 18  # entries of blocks stacked at a time
 
 
 class BlockSpectra:
@@ -59,12 +60,12 @@ class BlockSpectra:
 
     def __init__(self, blocks: Sequence[Matrix], exponent: int = 0, accuracy: float = PROMISE_DOUBLE) -> None:
         self._blocks, self._exponent, self._accuracy = blocks, exponent, accuracy
-        self._found = self._solved(range(len(blocks)), gram=True)
+        self._found = self._first_look()
         self.values = [self._in_common_units(f.values, f, 1) for f in self._found]
         self.tails = [self._in_common_units(f.tails, f, 2) for f in self._found]
         self._share = math.hypot(*(math.sqrt(t[0]) for t in self.tails)) / math.sqrt(len(blocks))
         self.proven = [self._proven(k) for k in range(len(blocks))]
-        self.require([b.shape[0] * b.shape[1] // sum(b.shape) for b in blocks])
+        self.require([_useful(b.shape) for b in blocks])
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -98,6 +99,24 @@ class BlockSpectra:
         """Forget the blocks: from now on nothing can be refined."""
         self._blocks, self.proven = (), [len(s) for s in self.values]
 
+    def _first_look(self) -> list[_Found]:
+        """Solve all blocks, those by Gram matrices of whose shape the largest of many is not in doubt."""
+        alike = groups([(p, q) for p, q in (b.shape for b in self._blocks)])
+        doubtful = [g for g in alike if len(g) >= _SAMPLED and self._doubtful(g)]
+        rest = [k for g in alike if g not in doubtful for k in g]
+        cut = [*doubtful, rest]
+        return restored(cut, [self._solved(g, gram=g is rest) for g in cut])
+
+    def _doubtful(self, group: list[int]) -> bool:
+        """Whether the Gram matrix of the block of largest norm will not do for it."""
+        shape = self._blocks[group[0]].shape
+        if not gram_pays(min(shape), max(shape)):
+            return False
+        largest = max(group, key=lambda k: energy(self._blocks[k]))
+        (found,) = self._solved([largest], gram=True)
+        allowed = self._accuracy / math.sqrt(2) * math.sqrt(found.tails[0])
+        return bool((found.bounds[: _useful(shape) + 1] > allowed).any())
+
     def _refine(self, weak: list[int]) -> None:
         for k, found in zip(weak, self._solved(weak, gram=False), strict=True):
             self._found[k], self.proven[k] = found, len(found.values)
@@ -117,12 +136,10 @@ class BlockSpectra:
         found, side = self._found[k], len(self.values[k])
         if found.method == "lapack":
             return side
-        strict = self._accuracy == PROMISE_DOUBLE and side <= SMALL_SIDE
-        allowed = self._allowed(k, self._accuracy / (100 if strict else 1))
+        allowed = self._allowed(k, self._accuracy)
         if self._worst(k) <= allowed:
             return side
-        weak = ~(np.ldexp(found.bounds, found.exponent - self._exponent) <= allowed)
-        return int(np.argmax(weak)) - 1
+        return int(np.argmax(np.ldexp(found.bounds, found.exponent - self._exponent) > allowed)) - 1
 
     def _worst(self, k: int) -> float:
         found = self._found[k]
@@ -166,7 +183,7 @@ def _spectra(blocks: Sequence[Matrix], chosen: Sequence[int], *, gram: bool) -> 
     shapes = [flat(blocks[k]).shape for k in chosen]
     alike = groups([(p, q) for p, q in shapes])
     lone = [g for g in alike if len(g) == 1 and shapes[g[0]][0] >= _ALONE_FROM]
-    others = [slab for g in alike if g not in lone for slab in slabs(g, shapes[g[0]], _SLAB)]
+    others = [slab for g in alike if g not in lone for slab in slabs(g, shapes[g[0]])]
 
     def solve(slab: list[int], *, alone: bool = False) -> list[_Found]:
         return _solve([flat(blocks[chosen[i]]) for i in slab], gram=gram, alone=alone)
@@ -174,11 +191,21 @@ def _spectra(blocks: Sequence[Matrix], chosen: Sequence[int], *, gram: bool) -> 
     return restored(lone + others, [solve(g, alone=True) for g in lone] + parallel(solve, others))
 
 
+def gram_pays(side: int, length: int) -> bool:
+    """Whether a Gram matrix is the faster way to the spectra of blocks, smaller side first."""
+    return side >= GRAM_SIDE and side * length >= GRAM_FROM
+
+
+def _useful(shape: tuple[int, ...]) -> int:
+    """Return the largest rank whose factors hold no more numbers than the block."""
+    return shape[0] * shape[1] // sum(shape)
+
+
 def _solve(rows: list[Matrix], *, gram: bool, alone: bool) -> list[_Found]:
     """Return the spectra of blocks of one shape, smaller side first; one alone may use all workers."""
     stack, exponents = stacked(rows)
     shape = stack.shape[-2:]
-    by_gram = gram and shape[0] >= GRAM_FROM
+    by_gram = gram and gram_pays(*shape)
     if not by_gram:
         values = lapack_values(stack)
     elif alone:
