@@ -28,10 +28,17 @@ def rival_seconds(call):
         return seconds(call)
 
 
-def duel(ours, rival, repeats):
-    """Return the median of the ratio of alternating pairs, and both medians in seconds."""
-    seconds(ours), rival_seconds(rival)
-    pairs = [(seconds(ours), rival_seconds(rival)) for _ in range(repeats)]
+def duel(ours, rival, patience=2.0):
+    """Return the median of the ratio of alternating pairs, and both medians in seconds.
+
+    There are 3 to 15 pairs after one to warm up, by how long it took; beyond 5 times the patience, in
+    seconds, the first pair is the only one.
+    """
+    pairs = [(seconds(ours), rival_seconds(rival))]
+    once = sum(pairs[0])
+    if once <= 5 * patience:
+        times = min(max(int(patience / once), 3), 15)
+        pairs = [(seconds(ours), rival_seconds(rival)) for _ in range(times)]
     a, b = zip(*pairs, strict=True)
     return statistics.median(x / y for x, y in pairs), statistics.median(a), statistics.median(b)
 
