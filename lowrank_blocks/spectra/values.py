@@ -93,7 +93,8 @@ class BlockSpectra:
 
     def require_all(self, accuracy: float) -> None:
         """Refine the blocks whose bounds exceed their share of a coarser accuracy at any rank."""
-        self._refine([k for k in range(len(self.values)) if self._worst(k) > self._allowed(k, accuracy)])
+        open_ = [k for k, s in enumerate(self.values) if self.proven[k] < len(s)]
+        self._refine([k for k in open_ if self._worst(k) > self._allowed(k, accuracy)])
 
     def settle(self) -> None:
         """Forget the blocks: from now on nothing can be refined."""
