@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -167,10 +167,12 @@ class Decomposition:
             for tail, r, bound in zip(self._found.tails, choice.ranks, self._found.bounds, strict=True)
         ]
         blocks = self.structure.split(self._matrix)
+        found = leading_factors(blocks, choice.ranks, self._exponent, promise(self._matrix.dtype), known)
         return assembled(
             self._matrix,
             self.structure,
-            leading_factors(blocks, choice.ranks, self._exponent, promise(self._matrix.dtype), known),
+            # The error that is reported comes from the spectra, and is as uncertain as they are.
+            [replace(f, excess=max(f.excess, k.bound)) for f, k in zip(found, known, strict=True)],
             exponent=self._exponent,
             error=self._scaled_error(choice.ranks),
             norm=self._scaled_norm,

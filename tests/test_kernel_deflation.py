@@ -91,3 +91,12 @@ def test_vectors_that_do_not_tower_are_not_deflated():
     question, claimed = leading._Question(matrix, 8, 1e-10, None), np.where(np.arange(8) < 6, 1.0, 1e-10)
     assert leading._by_deflation(question, claimed, u[:, 1:9]) is None
     assert leading._by_deflation(question, claimed, u[:, :8]) is not None
+
+
+def test_the_reported_error_is_as_certain_as_it_says():
+    """Errors that come from spectra are reported with the bounds of spectra, not with those of factors."""
+    matrix = rotated(200, 230, 10.0 ** (-8 * np.arange(200) / 199))
+    parts, budget = lb.decompose(matrix, lb.Global()), lb.rank_budget(matrix.shape, 30)
+    (of_spectrum,), (made,) = parts.accuracy.bounds, parts.within(budget).accuracy.bounds
+    (of_factors,) = lb.approximate(matrix, lb.Global(), budget).accuracy.bounds
+    assert of_factors < of_spectrum <= made
