@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -89,23 +88,48 @@ def test_blas_is_limited_only_inside():
     assert counts() == before
 
 
-def test_work_within_a_worker_is_serial():
+def test_work_within_a_worker_is_serial(monkeypatch):
     lb.set_workers(2)
-    names = threads.parallel(
-        lambda _: set(threads.parallel(lambda _: (time.sleep(0.01), threading.get_ident())[1], range(3))),
-        range(2),
-    )
-    assert all(len(n) == 1 for n in names)
+    pool, asked, both = threads._pool, [], threading.Barrier(2)
+    monkeypatch.setattr(threads, "_pool", lambda: (asked.append(1), pool())[1])
+
+    def nested(i):
+        both.wait(10)
+        return threads.parallel(lambda j: 10 * i + j, range(3))
+
+    assert threads.parallel(nested, range(2)) == [[0, 1, 2], [10, 11, 12]]
+    assert len(asked) == 1
+    threads.parallel(abs, range(3))
+    assert len(asked) == 2
 
 
-def test_errors_cross_threads():
+@pytest.mark.parametrize("first", [0, 1, 5])
+def test_errors_cross_threads(first):
+    """The first item that fails is the one that is told of, and what comes after it is not begun."""
     lb.set_workers(2)
+    begun, both = [], threading.Barrier(2)
 
     def fail(item):
-        raise KeyError(item)
+        begun.append(item)
+        if item >= first:
+            both.wait(10)
+            raise KeyError(item)
 
-    with pytest.raises(KeyError, match="0"):
-        threads.parallel(fail, range(2))
+    with pytest.raises(KeyError, match=str(first)):
+        threads.parallel(fail, range(10))
+    assert sorted(begun) == list(range(first + 2))
+    assert threads.parallel(abs, range(-3, 0)) == [3, 2, 1]
+
+
+def test_the_calling_thread_works_too():
+    """It does everything by itself while the others are kept busy."""
+    lb.set_workers(2)
+    leave = threading.Event()
+    kept = threads._pool().submit(leave.wait, 10)
+    seen = threads.parallel(lambda _: threading.get_ident(), range(4))
+    leave.set()
+    assert kept.result()
+    assert set(seen) == {threading.get_ident()}
 
 
 @pytest.mark.parametrize(

@@ -76,10 +76,40 @@ def workers() -> int:
 
 
 def parallel(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-    """Return ``work(item)`` of all items in order; called from within a worker, one after another."""
+    """Return ``work(item)`` of all items in order; called from within a worker, one after another.
+
+    The thread that calls is one of the workers: it is awake already. After an error no other item is
+    begun; of several, that of the first item is raised.
+    """
     if len(items) < 2 or workers() == 1 or getattr(_state.inside, "worker", False):
         return [work(item) for item in items]
-    return list(_pool().map(work, items))
+    order, lock = iter(range(len(items))), threading.Lock()
+    done: dict[int, Result] = {}
+    errors: dict[int, BaseException] = {}
+
+    def pull() -> None:
+        while not errors:
+            with lock:
+                index = next(order, None)
+            if index is None:
+                return
+            try:
+                done[index] = work(items[index])
+            except BaseException as error:
+                errors[index] = error
+
+    others = [_pool().submit(pull) for _ in range(min(workers(), len(items)) - 1)]
+    _state.inside.worker = True
+    try:
+        pull()
+    finally:
+        _state.inside.worker = False
+    for other in others:
+        if not other.cancel():
+            other.result()
+    if errors:
+        raise errors[min(errors)]
+    return [done[k] for k in range(len(items))]
 
 
 @contextmanager
@@ -118,7 +148,7 @@ def _pool() -> ThreadPoolExecutor:
 
     with _state.lock:
         if _state.pool is None:
-            _state.pool = ThreadPoolExecutor(workers(), "lowrank_blocks", initializer=_mark_worker)
+            _state.pool = ThreadPoolExecutor(workers() - 1, "lowrank_blocks", initializer=_mark_worker)
         return _state.pool
 
 
