@@ -1,6 +1,6 @@
 """Measure lowrank_blocks against its rivals: ratios of medians, excess errors, memory.
 
-    python tests/benchmarks/bench.py            all cases, about a quarter of an hour
+    python tests/benchmarks/bench.py            all cases, about twenty minutes
     python tests/benchmarks/bench.py --quick    small cases, under a minute
     python tests/benchmarks/bench.py --write    all cases, into docs/benchmarks.md
 
@@ -83,8 +83,8 @@ def report(cases):
             *missing,
             "\n## Error curves against numpy's batched singular values\n",
             curves(cases["curves"]),
-            "In float64 rank 16 + noise is the hard case: no Gram matrix tells the noise to 1e-10 of the",
-            "norm, so LAPACK's SVD answers, and for a few blocks the attempt is lost.\n",
+            "Where K = 1 is above 1, what is certified of the Gram matrix was not enough: in float64 it is too",
+            "coarse for a little noise, or for the tail of a power law at 4096². LAPACK's SVD answered.\n",
             "## One block: all singular values\n",
             spectra(cases["spectra"]),
             "## One block: leading factors\n",
