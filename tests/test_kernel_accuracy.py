@@ -179,6 +179,20 @@ def test_one_of_many_is_tried_first(name, scale, monkeypatch):
         assert ours == pytest.approx(tails[20], rel=0, abs=DOUBLE * tails[0])
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_many_blocks_of_narrow_floats(dtype):
+    """They are widened before one of them is tried; the squares of these overflow in float16."""
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    kind = ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype
+    matrix = (300 * np.random.default_rng(9).standard_normal((640, 480))).astype(kind)
+    structure = lb.Localized(8, 5)
+    parts = lb.decompose(matrix, structure)
+    assert set(parts.accuracy.methods) == {"gram"}
+    for block, spectrum in zip(structure.split(matrix.astype(np.float64)), parts.spectra, strict=True):
+        expected = np.linalg.svd(block, compute_uv=False)
+        np.testing.assert_allclose(spectrum, expected, rtol=0, atol=SINGLE * expected[0])
+
+
 def test_a_nearly_overflowing_norm():
     """The largest entries are no obstacle while their norm is a float64."""
     matrix = np.full((70, 70), 1e306)

@@ -18,7 +18,7 @@ from lowrank_blocks.spectra.bounds import (
 )
 from lowrank_blocks.spectra.gram import energy, flat, gram_values, stacked_gram_values
 from lowrank_blocks.spectra.lapack import lapack_values
-from lowrank_blocks.spectra.scaling import stacked
+from lowrank_blocks.spectra.scaling import scaled, stacked
 from lowrank_blocks.spectra.slabs import groups, restored, slabs
 from lowrank_blocks.spectra.threads import one_blas_thread, parallel
 
@@ -113,7 +113,7 @@ class BlockSpectra:
         shape = self._blocks[group[0]].shape
         if not gram_pays(min(shape), max(shape)):
             return False
-        largest = max(group, key=lambda k: energy(self._blocks[k]))
+        largest = max(group, key=lambda k: energy(scaled(self._blocks[k], self._exponent)))
         (found,) = self._solved([largest], gram=True)
         allowed = self._accuracy / math.sqrt(2) * math.sqrt(found.tails[0])
         return bool((found.bounds[: _useful(shape) + 1] > allowed).any())
