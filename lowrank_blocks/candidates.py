@@ -39,7 +39,7 @@ def rectangles_of(matrix: Matrix, *, max_depth: int, min_block: int, rows: Axis,
     pairs = [(i, j) for i in range(len(row_levels)) for j in range(len(col_levels))]
     shown = tqdm(pairs, desc="spectra", disable=None, leave=False, delay=1)
     spectra = {
-        (i, j): singular_values(Localized(row_levels[i], col_levels[j]).split(matrix), exponent)
+        (i, j): list(singular_values(Localized(row_levels[i], col_levels[j]).split(matrix), exponent))
         for i, j in shown
     }
     return Rectangles(row_levels, col_levels, spectra)

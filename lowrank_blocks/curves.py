@@ -221,15 +221,6 @@ def steps(spectra: Sequence[Spectrum], costs: Ranks, allocate: Allocation) -> Po
     )
 
 
-def ranks_at(budget: int, spectra: Sequence[Spectrum], costs: Ranks, allocate: Allocation) -> Ranks:
-    """Return the ranks at the last of these steps within a budget."""
-    if allocate is uniform:
-        return uniform(spectra, costs, budget)
-    _, owner = _purchases(spectra, costs)
-    bought = int(np.searchsorted(np.cumsum(costs[owner]), budget, side="right"))
-    return np.bincount(owner[:bought], minlength=len(costs))
-
-
 def frontier(n_parameters: NDArray[np.int64], errors: NDArray[np.float64]) -> Points:
     """Drop the points that store no fewer numbers than one of no greater error."""
     order = np.lexsort((errors, n_parameters))
@@ -241,16 +232,14 @@ def frontier(n_parameters: NDArray[np.int64], errors: NDArray[np.float64]) -> Po
 
 def _adaptive_steps(spectra: Sequence[Spectrum], costs: Ranks) -> Points:
     """Buy all positive values in order of energy per stored number: optimal at every count it spends."""
-    energy, owner = _purchases(spectra, costs)
-    return np.append(0, np.cumsum(costs[owner])), tail_energy(np.sqrt(energy))
-
-
-def _purchases(spectra: Sequence[Spectrum], costs: Ranks) -> tuple[Spectrum, NDArray[np.intp]]:
-    """Return all positive energies and their blocks, in order of energy per stored number."""
-    energy = np.concatenate([np.square(s) for s in spectra])
-    owner = np.repeat(np.arange(len(costs)), [len(s) for s in spectra])
-    order = np.argsort(-energy / costs[owner], kind="stable")[: np.count_nonzero(energy)]
-    return energy[order], owner[order]
+    values = np.concatenate(spectra)
+    energy = np.square(values)
+    bought = np.count_nonzero(energy)
+    if (costs == costs[0]).all():
+        return costs[0] * np.arange(bought + 1), tail_energy(np.sort(values)[::-1][:bought])
+    price = np.repeat(costs, [len(s) for s in spectra])
+    order = np.argsort(-energy / price, kind="stable")[:bought]
+    return np.append(0, np.cumsum(price[order])), tail_energy(values[order])
 
 
 def _uniform_steps(spectra: Sequence[Spectrum], costs: Ranks) -> Points:

@@ -13,7 +13,7 @@ from lowrank_blocks._validation import Matrix, Shape, as_count
 from lowrank_blocks.approximation import Approximation
 from lowrank_blocks.assembly import assembled, energy, locked, require_norm
 from lowrank_blocks.budgets import block_cost
-from lowrank_blocks.curves import ErrorCurve, Points, Solver, as_budgets, frontier, ranks_at, steps
+from lowrank_blocks.curves import ErrorCurve, Points, Solver, as_budgets, frontier, steps
 from lowrank_blocks.ranks import (
     Allocation,
     RankChoice,
@@ -25,11 +25,11 @@ from lowrank_blocks.ranks import (
     uniform,
 )
 from lowrank_blocks.spectra import (
-    ROUGHLY,
     Accuracy,
     BlockSpectra,
     Known,
     Spectrum,
+    block_spectra,
     common_exponent,
     leading_factors,
     promise,
@@ -65,7 +65,6 @@ class Decomposition:
     @cached_property
     def spectra(self) -> tuple[Spectrum, ...]:
         """Singular values of every block, one descending read-only array a block."""
-        self._found.require([len(s) - 1 for s in self._spectra])
         return tuple(locked(scaled(s, -self._exponent)) for s in self._spectra)
 
     @property
@@ -102,12 +101,9 @@ class Decomposition:
             Most numbers that the factors may store.
         allocate : callable, optional
             An allocation. Its spectra are divided by one power of two if entries of the matrix are
-            beyond 2**256 or all below 2**-256, else they are `spectra`.
+            beyond 2**200 or all below 2**-200, else they are `spectra`.
         """
-        choice = choose_ranks(allocate, self._spectra, self.costs, as_count(budget, "budget"))
-        while self._found.require(choice.ranks):
-            choice = choose_ranks(allocate, self._spectra, self.costs, budget)
-        return choice
+        return choose_ranks(allocate, self._spectra, self.costs, as_count(budget, "budget"))
 
     def within(self, budget: int, *, allocate: Allocation = adaptive) -> Approximation:
         """Return the best approximation within a budget; see `approximate`."""
@@ -140,19 +136,13 @@ class Decomposition:
             errors = np.array([self._relative(self._scaled_error(ranks)) for ranks in choices])
             counts, errors = frontier(np.array([int(ranks @ self.costs) for ranks in choices]), errors)
             exact = allocate not in (adaptive, uniform)
-        solver = None if exact else Solver(tuple(self._spectra), self.costs, self._uncovered, allocate)
+        solver = None if exact else Solver(self._spectra, self.costs, self._uncovered, allocate)
         label = repr(self.structure)
         if allocate is not adaptive and len(self.costs) > 1:
             label += f", {allocation_name(allocate)}"
         return ErrorCurve(label, self.shape, locked(counts), locked(errors), None, solver)
 
     def _all_steps(self, allocate: Allocation) -> Points:
-        dense = self.shape[0] * self.shape[1]
-        while not self._found.complete and self._found.require(
-            ranks_at(dense, self._spectra, self.costs, allocate)
-        ):
-            pass
-        self._found.require_all(ROUGHLY)  # to the promise it would cost most matrices LAPACK's SVD
         counts, energies = steps(self._spectra, self.costs, allocate)
         errors = np.sqrt(energies + self._uncovered)
         return counts, errors / (errors[0] or 1.0)  # the first step buys nothing
@@ -200,7 +190,7 @@ class Decomposition:
         return scaled_error / norm if norm else 0.0
 
     @property
-    def _spectra(self) -> list[Spectrum]:
+    def _spectra(self) -> tuple[Spectrum, ...]:
         return self._found.values
 
     @property
@@ -208,7 +198,6 @@ class Decomposition:
         return self._scaled_error(np.zeros_like(self.costs))
 
     def _scaled_error(self, ranks: Ranks) -> float:
-        self._found.require(ranks)
         kept_out = [float(tail[r]) for tail, r in zip(self._found.tails, ranks, strict=True)]
         return math.sqrt(math.fsum([self._uncovered, *kept_out]))
 
@@ -223,7 +212,7 @@ def decompose_view(matrix: Matrix, structure: Structure) -> Decomposition:
         costs=locked(np.array([block_cost(s) for s in structure.block_shapes(shape)], dtype=np.int64)),
         _matrix=matrix,
         _exponent=exponent,
-        _found=BlockSpectra(structure.split(matrix), exponent, promise(matrix.dtype)),
+        _found=block_spectra(structure.split(matrix), exponent, promise(matrix.dtype)),
         _uncovered=energy(structure.uncovered(matrix), exponent),
     )
     require_norm(decomposition._scaled_norm, exponent)

@@ -121,8 +121,7 @@ def error_curve(
         curve: for `adaptive`, singular values bought in order of energy per stored number, which is
         optimal at every step, and between the steps too if all blocks have one cost (a grid that
         divides the shape); if not, `ErrorCurve.at` and `ErrorCurve.budget_for` solve between the
-        steps. For `uniform`, every common rank. Steps that store more numbers than the matrix
-        itself are certified to 5e-8 only, where their budgets, if given, would be to 1e-10.
+        steps. For `uniform`, every common rank.
     allocate : callable, optional
         `adaptive` (default), `uniform`, or with `budgets` any allocation.
 
@@ -143,6 +142,4 @@ def error_curve(
     ErrorCurve(Localized(2), 5 steps, 0 to 16 parameters, relative error 1 to 0)
     """
     parts = decompose_view(as_matrix(dW), as_structure(structure))
-    curve = parts.error_curve(budgets, allocate=allocate)
-    parts._found.settle()  # the curve can outlive the matrix
-    return curve
+    return parts.error_curve(budgets, allocate=allocate)

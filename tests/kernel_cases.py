@@ -7,6 +7,7 @@ import math
 import mpmath
 import numpy as np
 import scipy.linalg
+from hypothesis import strategies as st
 from threadpoolctl import ThreadpoolController
 
 # Two BLAS threads wait for each other while other tests run.
@@ -82,6 +83,16 @@ def exact_tails(matrix):
         s = mpmath.svd_r(mpmath.matrix(matrix.tolist()), compute_uv=False)
         squares = sorted((v**2 for v in s), reverse=True)
         return [mpmath.sqrt(mpmath.fsum(squares[r:])) for r in range(len(squares) + 1)]
+
+
+@st.composite
+def small_matrices(draw):
+    """Return small matrices with drawn singular values, from equal ones to 1e-18."""
+    exponents = draw(st.lists(st.floats(-18, 0), min_size=2, max_size=7))
+    wide = len(exponents) + draw(st.integers(0, 6))
+    return rotated(
+        len(exponents), wide, 10.0 ** np.array(sorted(exponents, reverse=True)), draw(st.integers(0, 99))
+    )
 
 
 def telling_ranks(k):

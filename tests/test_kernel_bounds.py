@@ -5,30 +5,20 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernel_cases import exact_tails, gesvd_tails, hard_matrices, rotated
+from kernel_cases import exact_tails, gesvd_tails, hard_matrices, small_matrices
 
 import lowrank_blocks as lb
-from lowrank_blocks.spectra import bounds, eigen, gram, krylov, leading, leading_factors, tail_energy
+from lowrank_blocks.spectra import eigen, gram, krylov, leading, leading_factors, levels, tail_energy
 
 RANDOM = settings(max_examples=40, deadline=None)
-
-
-@st.composite
-def small_matrices(draw):
-    """Return small matrices with drawn singular values, from equal ones to 1e-18."""
-    exponents = draw(st.lists(st.floats(-18, 0), min_size=2, max_size=7))
-    wide = len(exponents) + draw(st.integers(0, 6))
-    return rotated(
-        len(exponents), wide, 10.0 ** np.array(sorted(exponents, reverse=True)), draw(st.integers(0, 99))
-    )
 
 
 def gram_spectrum(matrix):
     """Return the Gram route's spectrum and its bounds, whether or not they would be accepted."""
     rows = gram.flat(np.asarray(matrix, dtype=np.float64))
-    values = gram.stacked_gram_values(rows[None])[0]
-    tails = tail_energy(values)
-    return np.sqrt(tails), bounds.error_of_root(tails[:-1], bounds.gram_energy(values, rows.shape))
+    reduced = eigen.Tridiagonal(gram.gram(rows))
+    found = levels._of_gram(np.sqrt(np.maximum(reduced.values, 0.0)), rows.shape)
+    return np.sqrt(tail_energy(found.values)), found.bounds
 
 
 @RANDOM
@@ -189,30 +179,23 @@ def test_what_the_krylov_space_misses_shows_in_the_norm(hidden):
     assert krylov._beyond(ritz, others, basis, images, energy) == np.inf
 
 
-def test_eigenvectors_called_by_address():
-    """The same as scipy's wrapper gives, and every failure is an error."""
-    for side, count in [(2, 1), (2, 2), (70, 5), (200, 66)]:
-        matrix = np.cov(np.random.default_rng(side).standard_normal((side, side + 9)))
-        values, vectors = eigen.top_eigenpairs(matrix.copy(), count)
-        np.testing.assert_allclose(values, np.linalg.eigvalsh(matrix)[::-1][:count], rtol=1e-12)
-        np.testing.assert_allclose(vectors.T @ vectors, np.eye(count), rtol=0, atol=1e-13)
-        np.testing.assert_allclose(matrix @ vectors, vectors * values, rtol=0, atol=1e-12)
-    with pytest.raises(np.linalg.LinAlgError, match="dsyevr"):
-        eigen.top_eigenpairs(np.eye(3), 4)
-
-
 def test_eigenvectors_that_are_not_found_are_no_harm(monkeypatch):
-    """Where dsyevr fails LAPACK's SVD answers."""
+    """Where LAPACK gives up, its SVD answers."""
 
-    def failing(matrix, count):
+    def failing(*args):
         raise np.linalg.LinAlgError
 
     matrix = hard_matrices(80, 90)["power law"]
-    exact = lb.approximate(matrix, lb.Global(), lb.rank_budget(matrix.shape, 4))
-    monkeypatch.setattr(leading, "top_eigenpairs", failing)
-    made = lb.approximate(matrix, lb.Global(), lb.rank_budget(matrix.shape, 4))
-    assert (exact.accuracy.methods, made.accuracy.methods) == (("gram",), ("lapack",))
-    assert made.error == pytest.approx(exact.error, rel=1e-12)
+    budget = lb.rank_budget(matrix.shape, 4)
+    exact = lb.approximate(matrix, lb.Global(), budget), lb.decompose(matrix, lb.Global())
+    monkeypatch.setattr(eigen.Tridiagonal, "vectors", failing)
+    made = lb.approximate(matrix, lb.Global(), budget)
+    assert (exact[0].accuracy.methods, made.accuracy.methods) == (("gram",), ("lapack",))
+    assert made.error == pytest.approx(exact[0].error, rel=1e-12)
+    monkeypatch.setattr(eigen.Tridiagonal, "__init__", failing)
+    parts = lb.decompose(matrix, lb.Global())
+    assert (exact[1].accuracy.methods, parts.accuracy.methods) == (("gram",), ("lapack",))
+    np.testing.assert_allclose(parts.spectra[0], exact[1].spectra[0], rtol=0, atol=1e-12)
 
 
 def test_a_start_block_that_sees_nothing_is_no_harm(monkeypatch):

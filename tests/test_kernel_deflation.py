@@ -48,7 +48,7 @@ def test_bounds_of_deflated_factors_hold(first, level, more, seed):
     )
     true = exact_tails(matrix)[rank]
     assert made is not None
-    product = (made.basis * made.values) @ made.rows
+    product = (made.part.basis * made.part.values) @ made.part.rows
     assert np.linalg.norm(matrix - product) <= true + made.excess <= true + 1e-9 * norm
 
 

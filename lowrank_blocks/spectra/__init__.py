@@ -3,22 +3,23 @@
 Nothing outside imports what is behind it, so that another array library can serve here.
 """
 
-from lowrank_blocks.spectra.bounds import ROUGHLY, Accuracy, promise
+from lowrank_blocks.spectra.bounds import Accuracy, promise
+from lowrank_blocks.spectra.energies import tail_energy
 from lowrank_blocks.spectra.factors import BlockFactors, Factors, leading_factors
 from lowrank_blocks.spectra.lapack import orthonormal_columns
 from lowrank_blocks.spectra.leading import Known
 from lowrank_blocks.spectra.scaling import common_exponent, safe_exponent, scaled
 from lowrank_blocks.spectra.threads import set_workers
-from lowrank_blocks.spectra.values import BlockSpectra, Spectrum, singular_values, tail_energy
+from lowrank_blocks.spectra.values import BlockSpectra, Spectrum, block_spectra, singular_values
 
 __all__ = [
-    "ROUGHLY",
     "Accuracy",
     "BlockFactors",
     "BlockSpectra",
     "Factors",
     "Known",
     "Spectrum",
+    "block_spectra",
     "common_exponent",
     "leading_factors",
     "orthonormal_columns",

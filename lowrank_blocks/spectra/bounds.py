@@ -20,7 +20,6 @@ Values = NDArray[np.float64]
 UNIT = 2.0**-53
 PROMISE_DOUBLE = 1e-10
 PROMISE_SINGLE = 1e-8  # of 1e-7: the rounding of both factors to float32 takes the rest
-ROUGHLY = 5e-8  # what errors that hardly anyone asks for are held to
 
 # What rounding adds to a Gram matrix and its eigenvalues: in the spectral norm, in units of
 # root * UNIT * the largest, and of UNIT * the Frobenius norm; in the Frobenius norm, of
@@ -121,6 +120,15 @@ def _spectral(values: Values, shape: tuple[int, ...]) -> Values:
 
 def _frobenius(trace: Any, shape: tuple[int, ...]) -> Any:
     return _TRACE * UNIT * root(shape) * trace
+
+
+def untold_energy(trace: float, shape: tuple[int, ...], allowed: float) -> float:
+    """Return an energy left by few ranks at which a Gram matrix hardly tells the root of what many leave.
+
+    That is, not to within what is allowed, if the energy is spread over all ranks.
+    """
+    slack = math.sqrt(shape[-2] / 2) * _frobenius(trace, shape)
+    return float((2 * slack / allowed) ** 2)
 
 
 def error_of_root(energy: Values, slack: Values) -> Values:

@@ -1,67 +1,79 @@
-"""Some eigenvectors of a symmetric matrix, without holding the interpreter.
-
-scipy's own wrappers keep Python's lock while LAPACK works, so that Python threads wait for one
-another. scipy also publishes the address of every LAPACK routine for Cython; called through `ctypes`,
-which lets go of the lock, two threads take half the time of one.
-"""
+"""All eigenvalues of a symmetric matrix, and the eigenvectors that are asked for."""
 
 from __future__ import annotations
-
-import ctypes
-from functools import cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lowrank_blocks.spectra.address import WORK, call
+from lowrank_blocks.spectra.bounds import UNIT
+
 Array = NDArray[np.float64]
 
-_ARGUMENTS = 21  # of dsyevr, all pointers
-_PER_ROW = 64  # numbers of work space a row; LAPACK asks for 26 and is fastest from 38 on
 
-
-def top_eigenpairs(matrix: Array, count: int) -> tuple[Array, Array]:
-    """Return the `count` largest eigenvalues of a (k, k) matrix and their vectors, descending; in place.
+class Tridiagonal:
+    """A symmetric matrix reduced to three diagonals: all its eigenvalues, and the vectors asked for.
 
     Parameters
     ----------
     matrix : (k, k) array
-        Symmetric, in C's order; its lower half is read, and overwritten.
-    count : int
-        From 1 to k.
+        In C's order. Its upper half is read, and taken for the reflectors; the lower half is left.
 
-    Raises
-    ------
-    numpy.linalg.LinAlgError
-        If LAPACK's relatively robust representations fail.
+    Attributes
+    ----------
+    values : (k,) array
+        The eigenvalues, descending.
     """
-    side = len(matrix)
-    values, vectors = np.empty(side), np.empty((count, side))  # rows are LAPACK's columns
-    support, found = np.empty(2 * count, dtype=np.intc), ctypes.c_int()
-    work, more = np.empty(_PER_ROW * side), np.empty(10 * side, dtype=np.intc)
-    n, zero, status = ctypes.c_int(side), ctypes.c_double(0.0), ctypes.c_int()
-    first, long, short = (ctypes.c_int(c) for c in (side - count + 1, len(work), len(more)))
-    _dsyevr()(
-        *(b"V", b"I", b"U", _at(n), matrix.ctypes.data, _at(n), _at(zero), _at(zero), _at(first), _at(n)),
-        *(_at(zero), _at(found), values.ctypes.data, vectors.ctypes.data, _at(n), support.ctypes.data),
-        *(work.ctypes.data, _at(long), more.ctypes.data, _at(short), _at(status)),
-    )
-    if status.value != 0 or found.value != count:
-        raise np.linalg.LinAlgError("dsyevr did not find all eigenvectors")
-    return values[count - 1 :: -1], vectors[::-1].T
 
+    def __init__(self, matrix: Array) -> None:
+        side = len(matrix)
+        self._reflectors = matrix
+        self._diagonal, self._beside, self._factors = np.empty((3, side))
+        reduced = self._diagonal, self._beside, self._factors
+        work = np.empty(WORK * side)
+        # C's upper half is Fortran's lower.
+        call("dsytrd", b"L", side, matrix, side, *reduced, work, len(work))
+        values = self._diagonal.copy()
+        call("dsterf", side, values, self._beside.copy())
+        self.values = values[::-1]
 
-def _at(value: Any) -> Any:
-    return ctypes.byref(value)
+    def vectors(self, first: int, last: int) -> Array:
+        """Return the eigenvectors of ``values[first:last]`` as columns, orthonormal up to rounding.
 
+        Raises
+        ------
+        numpy.linalg.LinAlgError
+            If LAPACK does not find them.
+        """
+        side = len(self.values)
+        # Inverse iteration, the faster, knows nothing of a matrix that falls into parts.
+        apart = (np.abs(self._beside[: side - 1]) <= UNIT * np.abs(self.values).max()).any()
+        found = (self._represented if apart else self._iterated)(first, last)
+        work = np.empty(WORK * side)
+        ends = found, side, work, len(work)
+        call("dormtr", b"L", b"L", b"N", side, len(found), self._reflectors, side, self._factors, *ends)
+        return found[::-1].T
 
-@cache
-def _dsyevr() -> Any:
-    from scipy.linalg import cython_lapack
+    def _iterated(self, first: int, last: int) -> Array:
+        """Inverse iteration; rows are Fortran's columns, ascending."""
+        side, count = len(self.values), last - first
+        values, vectors = np.zeros(side), np.empty((count, side))
+        values[:count] = self.values[first:last][::-1]
+        one_part = np.ones(side, np.intc), np.full(side, side, np.intc)
+        work = np.empty(5 * side), np.empty(side, np.intc), np.empty(count, np.intc)
+        matrix = self._diagonal, self._beside
+        call("dstein", side, *matrix, count, values, *one_part, vectors, side, *work)
+        return vectors
 
-    capsule = cython_lapack.__pyx_capi__["dsyevr"]
-    name, pointer = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_GetPointer
-    name.restype, name.argtypes = ctypes.c_char_p, [ctypes.py_object]
-    pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-    prototype = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * _ARGUMENTS)
-    return prototype(pointer(capsule, name(capsule)))
+    def _represented(self, first: int, last: int) -> Array:
+        """Relatively robust representations; rows are Fortran's columns, ascending."""
+        side, count = len(self.values), last - first
+        matrix = self._diagonal.copy(), self._beside.copy()
+        wanted = 0.0, 0.0, side - last + 1, side - first
+        found, vectors, support = np.zeros(1, np.intc), np.empty((count, side)), np.empty(2 * count, np.intc)
+        results = found, np.empty(side), vectors, side, count, support, np.ones(1, np.intc)
+        work, more = np.empty(18 * side), np.empty(10 * side, np.intc)
+        call("dstemr", b"V", b"I", side, *matrix, *wanted, *results, work, len(work), more, len(more))
+        if found[0] != count:
+            raise np.linalg.LinAlgError(f"dstemr found {found[0]} of {count} eigenvectors")
+        return vectors

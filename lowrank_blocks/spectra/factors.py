@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from lowrank_blocks._validation import Matrix
 from lowrank_blocks.spectra.bounds import PROMISE_DOUBLE, lapack_norm
+from lowrank_blocks.spectra.energies import tail_energy
 from lowrank_blocks.spectra.gram import flat
 from lowrank_blocks.spectra.lapack import lapack_svd
 from lowrank_blocks.spectra.leading import SVD_BELOW, Known, leading
 from lowrank_blocks.spectra.scaling import common_exponent, scaled, stacked
 from lowrank_blocks.spectra.slabs import groups, restored, slabs
 from lowrank_blocks.spectra.threads import one_blas_thread, parallel
-from lowrank_blocks.spectra.values import tail_energy
 
 Factors = tuple[Matrix, Matrix]
 
@@ -120,11 +120,12 @@ def _alone(block: Matrix, rank: int, exponent: int, accuracy: float, known: Know
     if known is not None:
         known = Known(math.ldexp(known.error, -shift), math.ldexp(known.bound, -shift))
     best = leading(rows, rank, accuracy, known)
-    roots = np.ldexp(np.sqrt(best.values), own // 2)
-    b, a = best.basis * roots, roots[:, None] * best.rows
+    part = best.part
+    roots = np.ldexp(np.sqrt(part.values), own // 2)
+    b, a = part.basis * roots, roots[:, None] * part.rows
     return BlockFactors(
         _turned((b, a), block),
-        math.ldexp(float(np.linalg.norm(best.values)), shift),
+        math.ldexp(float(np.linalg.norm(part.values)), shift),
         math.ldexp(best.error, shift),
         math.ldexp(best.excess, shift),
         best.method,

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowrank_blocks.spectra.bounds import UNIT, eigen_sum, root
-from lowrank_blocks.spectra.gram import energy, times
+from lowrank_blocks.spectra.energies import energy
+from lowrank_blocks.spectra.gram import times
 
 Array = NDArray[np.float64]
 
@@ -90,7 +91,7 @@ def leading_ritz(
 
 
 def missed_energy(matrix: Array, ritz: Ritz, shape: tuple[int, int], tolerance: float) -> float:
-    """Bound the energy that the exact leading eigenvectors hold beyond these; `matrix` loses its upper half.
+    """Bound the energy that the exact leading eigenvectors hold beyond these; `matrix` loses its lower half.
 
     Let the vectors U span M = U^T G U, with the coupling W = G U - U M. If no eigenvalue of G on the
     complement of U exceeds t, the leading eigenvalues sum to at most ``sum(max(M_i, t))`` plus the
@@ -128,15 +129,15 @@ def missed_energy(matrix: Array, ritz: Ritz, shape: tuple[int, int], tolerance: 
 def _nothing_above(ceiling: float, matrix: Array, ritz: Ritz) -> bool:
     """Whether no eigenvalue of a matrix less its Ritz pairs exceeds the ceiling, by Cholesky.
 
-    The factor takes the place of the upper half of the matrix, which Fortran sees as the lower.
+    The factor takes the place of the lower half of the matrix, which Fortran sees as the upper.
     """
     from scipy.linalg.blas import dsyrk
     from scipy.linalg.lapack import dpotrf
 
     roots, diagonal = ritz.vectors * np.sqrt(np.maximum(ritz.values, 0.0)), matrix.diagonal().copy()
-    deflated = dsyrk(1.0, roots, beta=-1.0, c=matrix.T, overwrite_c=1, lower=1)
+    deflated = dsyrk(1.0, roots, beta=-1.0, c=matrix.T, overwrite_c=1, lower=0)
     deflated.flat[:: len(matrix) + 1] += ceiling
-    failed = dpotrf(deflated, lower=1, clean=0, overwrite_a=1)[1]
+    failed = dpotrf(deflated, lower=0, clean=0, overwrite_a=1)[1]
     np.fill_diagonal(matrix, diagonal)
     return bool(failed == 0)
 

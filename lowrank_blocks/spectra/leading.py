@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowrank_blocks.spectra.bounds import eigen_sum, error_of_root, lapack_norm
-from lowrank_blocks.spectra.eigen import top_eigenpairs
-from lowrank_blocks.spectra.gram import energy, gram, residual, residual_norm
+from lowrank_blocks.spectra.eigen import Tridiagonal
+from lowrank_blocks.spectra.energies import energy
+from lowrank_blocks.spectra.gram import gram, residual, residual_norm
 from lowrank_blocks.spectra.krylov import Ritz, leading_ritz, missed_energy
 from lowrank_blocks.spectra.lapack import lapack_svd, orthonormal_columns
+from lowrank_blocks.spectra.projection import Projection, coupling, projected
 
 Array = NDArray[np.float64]
 
@@ -41,12 +43,12 @@ class Known:
 
 @dataclass(frozen=True)
 class Leading:
-    """The best approximation of a (k, l) block: ``basis @ (values[:, None] * rows)``.
+    """The best approximation of a (k, l) block.
 
     Attributes
     ----------
-    basis, values, rows : arrays
-        Orthonormal columns, (k, r); singular values, (r,); orthonormal rows, (r, l).
+    part : Projection
+        Its leading singular vectors and values.
     error : float
         Frobenius norm of what is left.
     excess : float
@@ -55,9 +57,7 @@ class Leading:
         ``"lapack"``, ``"gram"`` or ``"lanczos"``.
     """
 
-    basis: Array
-    values: Array
-    rows: Array
+    part: Projection
     error: float
     excess: float
     method: str
@@ -106,20 +106,19 @@ class _Question:
 
         The proof by the energy that they can have missed, the dearest, is called only if need be.
         """
-        made = self.projected(vectors, method)
+        made = self.project(vectors, method)
         excess = min(made.error, self._against_known(made.error), self.by_coupling(made))
         if excess + made.excess > self.tolerance * self.norm:
             excess = _excess(made.error**2, missed())
         made = replace(made, excess=made.excess + excess)
         return made if made.excess <= self.tolerance * self.norm else None
 
-    def projected(self, vectors: Array, method: str) -> Leading:
+    def project(self, vectors: Array, method: str) -> Leading:
         """Project the block on orthonormal columns; the excess is what they lack to be orthonormal."""
-        rotation, values, right = lapack_svd(vectors.T @ self.rows)
-        basis = vectors @ rotation
-        error = residual_norm(self.rows, basis, values[:, None] * right)
-        skew = float(np.linalg.norm(basis.T @ basis - np.eye(len(values))))
-        return Leading(basis, values, right, error, self.norm * skew, method)
+        part = projected(self.rows, vectors)
+        error = residual_norm(self.rows, part.basis, part.values[:, None] * part.rows)
+        skew = float(np.linalg.norm(part.basis.T @ part.basis - np.eye(len(part.values))))
+        return Leading(part, error, self.norm * skew, method)
 
     def slack(self, largest: Array) -> float:
         """Bound the energy missed by eigenvectors that LAPACK found: twice what rounding can add."""
@@ -136,14 +135,11 @@ class _Question:
     def by_coupling(self, made: Leading) -> float:
         """Bound the excess where the values found are above the norm of all that is left.
 
-        In bases that begin with the columns found and the rows found the block is
-        ``[[S, 0], [C, H]]``, up to what the SVD that found S has dropped. Without C its best errors
-        would be those of H, at the rank less the size of S, and C moves any of them by at most its norm.
+        See `coupling`: without C the best errors would be those of H, at the rank less the size of S.
         """
-        if made.values[-1] < made.error:
+        if made.part.values[-1] < made.error:
             return np.inf
-        coupling = float(np.linalg.norm(self.rows @ made.rows.T - made.basis * made.values))
-        return 2 * (coupling + float(lapack_norm(self.norm, self.rows.shape)))
+        return 2 * (coupling(self.rows, made.part) + float(lapack_norm(self.norm, self.rows.shape)))
 
     def _against_known(self, error: float) -> float:
         return max(0.0, error - self.known.error + self.known.bound) if self.known else np.inf
@@ -152,7 +148,7 @@ class _Question:
 def _by_lanczos(question: _Question, matrix: Array) -> Leading | None:
     """Solve by Lanczos; None if it does not converge, unless the next method would not answer either.
 
-    The lower half of the Gram matrix is left as it is.
+    The upper half of the Gram matrix is left as it is.
     """
     ritz = leading_ritz(matrix, question.rank, question.tolerance, question.is_too_fine)
     if ritz is None:
@@ -172,15 +168,16 @@ def _by_deflation(question: _Question, squares: Array, vectors: Array) -> Leadin
     first = _towering(squares, question.norm**2)
     if first == 0:
         return None
-    head = question.projected(vectors[:, :first], "gram")
+    head = question.project(vectors[:, :first], "gram")
     uncertain = head.excess + question.by_coupling(head)
     allowed = question.tolerance * question.norm
     if uncertain > allowed / 2 or head.error <= allowed:
         return None
-    rest = residual(question.rows, head.basis, head.values[:, None] * head.rows)
+    part = head.part
+    rest = residual(question.rows, part.basis, part.values[:, None] * part.rows)
     tail = leading(rest, question.rank - first, allowed / (4 * head.error))
     proved = Known(tail.error, tail.excess + uncertain)
-    basis = orthonormal_columns(np.hstack([head.basis, tail.basis]))
+    basis = orthonormal_columns(np.hstack([part.basis, tail.part.basis]))
     return _Question(question.rows, question.rank, question.tolerance, proved).judged(
         basis, tail.method, lambda: np.inf
     )
@@ -205,12 +202,14 @@ def _missed(question: _Question, matrix: Array, ritz: Ritz) -> float:
 def _by_svd(rows: Array, rank: int) -> Leading:
     u, s, vt = lapack_svd(rows)
     excess = 2 * lapack_norm(float(np.linalg.norm(s)), rows.shape)
-    return Leading(u[:, :rank], s[:rank], vt[:rank], float(np.linalg.norm(s[rank:])), excess, "lapack")
+    part = Projection(u[:, :rank], s[:rank], vt[:rank])
+    return Leading(part, float(np.linalg.norm(s[rank:])), excess, "lapack")
 
 
 def _top_eigenpairs(matrix: Array, rank: int) -> tuple[Array, Array]:
     """Return the leading eigenvalues and eigenvectors of a Gram matrix, descending; in place."""
     if rank * SUBSET_SHARE <= len(matrix):
-        return top_eigenpairs(matrix, rank)
+        reduced = Tridiagonal(matrix)
+        return reduced.values[:rank], reduced.vectors(0, rank)
     values, vectors = np.linalg.eigh(matrix)
     return values[: -rank - 1 : -1], vectors[:, : -rank - 1 : -1]

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowrank_blocks._validation import Matrix
+from lowrank_blocks.spectra.threads import desk
 
-_SAFE_EXPONENT = 256  # squares and their sums neither overflow nor vanish below 2**256
+SAFE_EXPONENT = 200  # fourth powers and their sums neither overflow nor vanish below 2**200
 
 
 def common_exponent(matrix: Matrix) -> int:
@@ -23,7 +24,7 @@ def common_exponent(matrix: Matrix) -> int:
 def safe_exponent(largest: NDArray[np.float64]) -> NDArray[np.intc]:
     """Return the same for every largest absolute entry."""
     exponent = np.frexp(largest)[1]
-    return np.where(np.abs(exponent) <= _SAFE_EXPONENT, 0, 2 * (exponent // 2))
+    return np.where(np.abs(exponent) <= SAFE_EXPONENT, 0, 2 * (exponent // 2))
 
 
 def scaled(block: Matrix, exponent: int) -> NDArray[np.float64]:
@@ -33,11 +34,14 @@ def scaled(block: Matrix, exponent: int) -> NDArray[np.float64]:
 
 
 def stacked(rows: Sequence[Matrix]) -> tuple[NDArray[np.float64], NDArray[np.intc]]:
-    """Stack blocks in float64, each divided by a power of two of its own if its size asks for it."""
+    """Stack blocks in float64, each divided by a power of two of its own if its size asks for it.
+
+    The stack is on the desk of this thread.
+    """
     if len(rows) == 1:
         exponent = common_exponent(rows[0])
         return scaled(rows[0], exponent)[None], np.array([exponent])
-    stack = np.stack([r.astype(np.float64, copy=False) for r in rows])
+    stack = np.stack([r.astype(np.float64, copy=False) for r in rows], out=desk((len(rows), *rows[0].shape)))
     largest = np.maximum(stack.max(axis=(1, 2)), -stack.min(axis=(1, 2)))
     exponents = safe_exponent(largest)
     if exponents.any():

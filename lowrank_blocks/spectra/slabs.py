@@ -27,7 +27,7 @@ def slabs(group: list[int], shape: Shape) -> list[list[int]]:
     """Cut a group of blocks of one shape into a few slabs, neither too small to pay nor too large."""
     size = shape[0] * shape[1]
     least = max(_SMALLEST // size, _RELEASED // min(shape) + 1)
-    step = max(1, min(_LARGEST // size, max(least, len(group) // _FEW)))
+    step = max(1, min(_LARGEST // size, max(least, -(-len(group) // _FEW))))
     return [group[i : i + step] for i in range(0, len(group), step)]
 
 

@@ -7,23 +7,30 @@ is cut at places that do not depend on the number of workers, so neither does an
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from lowrank_blocks._validation import as_count
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
+Array = NDArray[np.float64]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _MOST_WORKERS = 8  # by default: the blocks of one matrix seldom feed more
+_DESK = 1 << 18  # numbers that a thread keeps room for
 
 
 class _State:
@@ -110,6 +117,26 @@ def parallel(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Resu
     if errors:
         raise errors[min(errors)]
     return [done[k] for k in range(len(items))]
+
+
+def panels(length: int, size: int) -> list[slice]:
+    """Cut a length into equal pieces of at most `size`."""
+    count = -(-length // size)
+    return [slice(a, b) for a, b in pairwise(i * length // count for i in range(count + 1))]
+
+
+def desk(shape: tuple[int, ...]) -> Array:
+    """Return room for an array, the same at every call of a thread if it is not too large.
+
+    The pages of new memory cost as much as many a small block: the system clears them one by one.
+    """
+    size = math.prod(shape)
+    if size > _DESK:
+        return np.empty(shape)
+    if not hasattr(_state.inside, "desk"):
+        _state.inside.desk = np.empty(_DESK)
+    room: Array = _state.inside.desk
+    return room[:size].reshape(shape)
 
 
 @contextmanager

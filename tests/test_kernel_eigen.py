@@ -1,0 +1,92 @@
+"""Routines of LAPACK called by their address: right, in place where it is said, and loud if they fail."""
+
+import numpy as np
+import pytest
+from kernel_cases import hard_matrices, steady
+
+from lowrank_blocks.spectra import address, projection
+from lowrank_blocks.spectra.eigen import Tridiagonal
+
+SIDES = [1, 2, 3, 70, 200]
+
+
+def symmetric(side):
+    return np.cov(np.random.default_rng(side).standard_normal((side, side + 9))).reshape(side, side)
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_values_and_vectors(side):
+    """Against numpy's eigenvalues and the defining equations, at both ends and in the middle."""
+    matrix = symmetric(side)
+    reduced = Tridiagonal(matrix.copy())
+    expected = np.linalg.eigvalsh(matrix)[::-1]
+    np.testing.assert_allclose(reduced.values, expected, rtol=0, atol=1e-14 * expected[0])
+    for first, last in {(0, 1), (0, side), (side - 1, side), (side // 3, side // 3 + side // 4 + 1)}:
+        vectors = reduced.vectors(first, last)
+        count = min(last, side) - first
+        assert vectors.shape == (side, count)
+        np.testing.assert_allclose(vectors.T @ vectors, np.eye(count), rtol=0, atol=1e-12)
+        claimed = vectors * expected[first:last]
+        np.testing.assert_allclose(matrix @ vectors, claimed, rtol=0, atol=1e-13 * expected[0])
+
+
+def test_the_upper_half_is_read_and_the_lower_is_left():
+    matrix = symmetric(20)
+    upper = np.triu(matrix) + np.tril(np.full((20, 20), 7.0), -1)
+    reduced = Tridiagonal(upper)
+    np.testing.assert_allclose(reduced.values, np.linalg.eigvalsh(matrix)[::-1], rtol=1e-12)
+    assert (np.tril(upper, -1) == np.tril(np.full((20, 20), 7.0), -1)).all()
+
+
+@pytest.mark.parametrize(
+    "name", ["repeated", "zero rows", "zero block", "one entry", "clusters", "flat", "ones"]
+)
+def test_vectors_of_matrices_that_fall_into_parts(name):
+    """Equal values of several parts have orthogonal vectors all the same."""
+    block = steady(lambda: hard_matrices(96, 96)[name])()
+    matrix = block @ block.T
+    reduced = Tridiagonal(matrix.copy())
+    for first, last in [(0, 24), (72, 96)]:
+        vectors = reduced.vectors(first, last)
+        np.testing.assert_allclose(vectors.T @ vectors, np.eye(24), rtol=0, atol=1e-11)
+        left = matrix @ vectors - vectors * reduced.values[first:last]
+        assert np.linalg.norm(left) <= 1e-12 * reduced.values[0]
+
+
+def test_what_fails_says_so():
+    with pytest.raises(np.linalg.LinAlgError, match="dsterf failed with status -1"):
+        address.call("dsterf", -1, np.zeros(1), np.zeros(1))
+    reduced = Tridiagonal(np.diag([3.0, 2.0, 1.0]))
+    with pytest.raises(np.linalg.LinAlgError, match="dstemr"):
+        reduced.vectors(0, 4)
+
+
+@pytest.mark.parametrize("shape", [(5, 5), (5, 9), (30, 40), (200, 700)])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_what_columns_do_not_reach(shape, transposed, monkeypatch):
+    """The rest of a block has the singular values of the residual, in fewer rows."""
+    monkeypatch.setattr(projection, "_PANEL", 64)
+    rng = np.random.default_rng(3)
+    block = rng.standard_normal(shape[::-1]).T if transposed else rng.standard_normal(shape)
+    before = block.copy()
+    basis = np.linalg.qr(rng.standard_normal((shape[0], 3)))[0]
+    rest = projection.without(block, basis)
+    assert rest.shape == (shape[0] - 3, shape[1])
+    residual = block - basis @ (basis.T @ block)
+    expected = np.linalg.svd(residual, compute_uv=False)[: len(rest)]
+    np.testing.assert_allclose(np.linalg.svd(rest, compute_uv=False), expected, rtol=0, atol=1e-13 * shape[1])
+    assert (block == before).all()
+
+
+def test_a_projection_and_its_coupling():
+    """The norm of C in [[S, 0], [C, H]], read off in explicit bases."""
+    rng = np.random.default_rng(4)
+    block = rng.standard_normal((12, 20))
+    vectors = np.linalg.qr(rng.standard_normal((12, 4)))[0]
+    part = projection.projected(block, vectors)
+    product = (part.basis * part.values) @ part.rows
+    np.testing.assert_allclose(product, vectors @ (vectors.T @ block), rtol=0, atol=1e-13)
+    outside = np.linalg.svd(part.basis, full_matrices=True)[0][:, 4:]
+    expected = np.linalg.norm(outside.T @ block @ part.rows.T)
+    assert projection.coupling(block, part) == pytest.approx(expected, rel=1e-12)
+    assert expected > 1
