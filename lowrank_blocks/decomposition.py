@@ -205,14 +205,14 @@ class Decomposition:
 def decompose_view(matrix: Matrix, structure: Structure) -> Decomposition:
     """Decompose a judged matrix without copying it: for results that do not outlive the call."""
     shape = matrix.shape[0], matrix.shape[1]
-    exponent = common_exponent(matrix)
+    exponent, blocks = common_exponent(matrix), structure.split(matrix)
     decomposition = Decomposition(
         structure=structure,
         shape=shape,
-        costs=locked(np.array([block_cost(s) for s in structure.block_shapes(shape)], dtype=np.int64)),
+        costs=locked(np.array([block_cost(block.shape) for block in blocks], dtype=np.int64)),
         _matrix=matrix,
         _exponent=exponent,
-        _found=block_spectra(structure.split(matrix), exponent, promise(matrix.dtype)),
+        _found=block_spectra(blocks, exponent, promise(matrix.dtype)),
         _uncovered=energy(structure.uncovered(matrix), exponent),
     )
     require_norm(decomposition._scaled_norm, exponent)

@@ -145,11 +145,13 @@ def test_curves_keep_the_promise(name, dtype, promised):
 
 @pytest.mark.parametrize("scale", [1.0, 2.0**900])
 @pytest.mark.parametrize("name", ["low rank and noise", "gaussian"])
-def test_one_of_many_is_tried_first(name, scale, monkeypatch):
+@pytest.mark.parametrize("side", [120, 150])
+def test_one_of_many_is_tried_first(side, name, scale, monkeypatch):
     """Where the Gram matrix of the largest block will not do, those of the others are not made."""
-    solve, made = values.by_gram, []
+    made, stacks, solve = [], values._by_stack, values.by_gram
     monkeypatch.setattr(values, "by_gram", lambda *args: (made.append(1), solve(*args))[1])
-    block = hard_matrices(80, 90)[name]
+    monkeypatch.setattr(values, "_by_stack", lambda rows, *args: (made.extend(rows), stacks(rows, *args))[1])
+    block = hard_matrices(side, side + 9)[name]
     matrix = np.kron(scale * np.linspace(1, 2, 40).reshape(8, 5), block)
     parts = lb.decompose(matrix, lb.Localized(8, 5))
     doubtful = name != "gaussian"
@@ -166,7 +168,7 @@ def test_many_blocks_of_narrow_floats(dtype):
     """They are widened before one of them is tried; the squares of these overflow in float16."""
     ml_dtypes = pytest.importorskip("ml_dtypes")
     kind = ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype
-    matrix = (300 * np.random.default_rng(9).standard_normal((640, 480))).astype(kind)
+    matrix = (300 * np.random.default_rng(9).standard_normal((960, 640))).astype(kind)
     structure = lb.Localized(8, 5)
     parts = lb.decompose(matrix, structure)
     assert set(parts.accuracy.methods) == {"gram"}

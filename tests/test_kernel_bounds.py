@@ -82,7 +82,7 @@ def test_bounds_hold_on_hard_matrices(shape):
 
 def test_the_methods_are_those_meant():
     """Generic blocks stay on the fast path; only the blocks that must leave it do."""
-    hard = hard_matrices(96, 96)
+    hard = hard_matrices(150, 150)
     for name in ("gaussian", "flat", "power law", "repeated", "zero"):
         assert lb.decompose(hard[name], lb.Global()).accuracy.methods == ("gram",), name
     for name in ("geometric to 1e-16", "steep power law", "low rank and noise", "hilbert"):
@@ -185,7 +185,7 @@ def test_eigenvectors_that_are_not_found_are_no_harm(monkeypatch):
     def failing(*args):
         raise np.linalg.LinAlgError
 
-    matrix = hard_matrices(80, 90)["power law"]
+    matrix = hard_matrices(150, 160)["power law"]
     budget = lb.rank_budget(matrix.shape, 4)
     exact = lb.approximate(matrix, lb.Global(), budget), lb.decompose(matrix, lb.Global())
     monkeypatch.setattr(eigen.Tridiagonal, "vectors", failing)

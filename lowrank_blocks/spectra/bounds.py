@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lowrank_blocks.spectra.energies import tail_energy
+
 Values = NDArray[np.float64]
 
 UNIT = 2.0**-53
@@ -108,6 +110,11 @@ def gram_energy(values: Values, shape: tuple[int, ...]) -> Values:
     trace = np.square(values).sum(axis=-1, keepdims=True)
     from_below = eigen_sum(values, trace, shape, shape[-2] - ranks)
     return np.asarray(np.minimum(from_below, np.sqrt(ranks + 1) * _frobenius(trace, shape)))
+
+
+def gram_error(values: Values, shape: tuple[int, ...]) -> Values:
+    """Bound the errors of ``sqrt(tail_energy(values))`` at ranks ``0, ..., k - 1``, from a Gram matrix."""
+    return error_of_root(tail_energy(values)[..., :-1], gram_energy(values, shape))
 
 
 def _spectral(values: Values, shape: tuple[int, ...]) -> Values:

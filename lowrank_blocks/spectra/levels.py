@@ -25,6 +25,7 @@ from lowrank_blocks.spectra.bounds import (
     eigen_sum,
     error_of_root,
     gram_energy,
+    gram_error,
     lapack_norm,
     root,
     untold_energy,
@@ -37,9 +38,10 @@ from lowrank_blocks.spectra.projection import Projection, coupling, projected, w
 
 Array = NDArray[np.float64]
 
-# From so many entries on: Gram matrices, else LAPACK's SVD; tests/benchmarks/crossovers.py measures it.
-GRAM_FROM = 6400
-GRAM_SIDE = 16  # ... and only if the smaller side is at least this
+# Where Gram matrices are faster than LAPACK's SVD; tests/benchmarks/crossovers.py measures it.
+GRAM_SQUARE = 112  # smaller sides from this on; or, of blocks at least twice as long as wide,
+GRAM_WIDE = 16  # ... from this on,
+GRAM_FROM = 6400  # ... from so many entries on
 TOWERS_FROM = 256  # sides from this on: a few towering values are split off
 _TOWERS = 32  # ... at most so many, if they are looked for first,
 _TOWERS_SHARE = 8  # ... or of a side this part, if all values are known
@@ -71,7 +73,8 @@ class Solved:
 
 def gram_pays(side: int, length: int) -> bool:
     """Whether a Gram matrix is the faster way to the spectra of blocks, smaller side first."""
-    return side >= GRAM_SIDE and side * length >= GRAM_FROM
+    wide = side >= GRAM_WIDE and length >= 2 * side and side * length >= GRAM_FROM
+    return wide or side >= GRAM_SQUARE
 
 
 def by_svd(rows: Array) -> Solved:
@@ -121,7 +124,7 @@ def _by_one(rows: Array, allowed: float, room: Callable[[tuple[int, int]], Array
 
 def _of_gram(values: Array, shape: tuple[int, ...]) -> Solved:
     """Return the values that a Gram matrix gives, with their bounds."""
-    return Solved(values, error_of_root(tail_energy(values)[:-1], gram_energy(values, shape)), "gram")
+    return Solved(values, gram_error(values, shape), "gram")
 
 
 def _told(solved: Solved, allowed: float) -> int:

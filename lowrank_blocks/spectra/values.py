@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowrank_blocks._validation import Matrix
-from lowrank_blocks.spectra.bounds import PROMISE_DOUBLE, lapack_norm
+from lowrank_blocks.spectra.bounds import PROMISE_DOUBLE, gram_error, lapack_norm
 from lowrank_blocks.spectra.energies import energy, tail_energy
 from lowrank_blocks.spectra.gram import flat
 from lowrank_blocks.spectra.lapack import lapack_values
@@ -23,6 +23,7 @@ from lowrank_blocks.spectra.threads import desk, one_blas_thread, parallel
 Spectrum = NDArray[np.float64]
 
 _SAMPLED = 32  # of so many blocks of one shape one is tried first
+LEVELS_FROM = 144  # smaller sides from this on: one block after another, at more than one level
 _ALONE_FROM = 512  # smaller sides from this on: a lone block is spread over the workers
 _SMALL = 2.0**-100  # norms of blocks from this on are solved in the units of all
 
@@ -111,12 +112,25 @@ def _by_gram(cases: Sequence[tuple[Matrix, float, float]], exponent: int) -> lis
     shift = np.array(own) - exponent
     with np.errstate(over="ignore"):  # a block far below the others may be off by all of it
         limits = np.ldexp([allowed for *_, allowed in cases], -shift)
-    found = [
-        by_gram(scaled(flat(block), power), float(limit), desk)
-        for (block, *_), power, limit in zip(cases, own, limits, strict=True)
-    ]
+    rows = [scaled(flat(block), power) for (block, *_), power in zip(cases, own, strict=True)]
+    if len(rows[0]) < LEVELS_FROM:
+        return _rows(*_by_stack(rows, limits), shift)
+    found = [by_gram(r, float(limit), desk) for r, limit in zip(rows, limits, strict=True)]
     values, bounds = np.array([f.values for f in found]), np.array([f.bounds.max() for f in found])
     return _rows(values, bounds, [f.method for f in found], shift)
+
+
+def _by_stack(rows: Sequence[Spectrum], limits: Spectrum) -> tuple[Spectrum, Spectrum, list[str]]:
+    """Solve small blocks together: all by Gram matrices, then the coarse ones by LAPACK's SVD."""
+    stack = np.stack(rows, out=desk((len(rows), *rows[0].shape)))
+    squares = np.linalg.eigvalsh(np.matmul(stack, stack.swapaxes(-1, -2)))
+    values = np.sqrt(np.maximum(squares[:, ::-1], 0.0))
+    bounds = gram_error(values, stack.shape).max(axis=1)
+    coarse = bounds > limits
+    if coarse.any():
+        values[coarse] = lapack_values(stack[coarse])
+        bounds[coarse] = lapack_norm(np.linalg.norm(values[coarse], axis=1), stack.shape)
+    return values, bounds, ["lapack" if c else "gram" for c in coarse.tolist()]
 
 
 def _by_lapack(blocks: Sequence[Matrix], exponent: int) -> list[_Row]:

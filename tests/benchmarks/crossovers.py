@@ -2,8 +2,8 @@
 
     python tests/benchmarks/crossovers.py
 
-The constants are `GRAM_FROM` in `lowrank_blocks.spectra.values`, `STACKED_BELOW` in `factors` and
-those at the top of `leading` there.
+The constants are those at the top of `levels` and `leading` in `lowrank_blocks.spectra`, and
+`STACKED_BELOW` in `factors` there.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from timing import rival_seconds
 
 import lowrank_blocks as lb
-from lowrank_blocks.spectra import factors, gram, krylov, lapack, leading
+from lowrank_blocks.spectra import factors, gram, krylov, lapack, leading, levels, singular_values
 
 
 def median(call, repeats=7):
@@ -24,14 +24,40 @@ def median(call, repeats=7):
 
 
 def values_table():
-    """Singular values of a stack: Gram route against LAPACK."""
-    print("side  gram / lapack (values; GRAM_FROM is where the gain is worth a fallback now and then)")
-    for side in (8, 16, 24, 32, 48, 64, 128, 256):
-        stack = np.random.default_rng(0).standard_normal((max(4, (1 << 18) // side**2), side, side))
-        ratio = median(lambda s=stack: gram.stacked_gram_values(s)) / median(
-            lambda s=stack: lapack.lapack_values(s)
-        )
-        print(f"{side:4d}  {ratio:.2f}")
+    """Singular values of many blocks: Gram matrices against LAPACK's SVD of stacks."""
+    print("blocks      gram / lapack (values; GRAM_FROM, in entries, and GRAM_SIDE: a gain worth a fallback)")
+    kept = levels.GRAM_FROM, levels.GRAM_SIDE
+    for shape in (
+        (12, 600),
+        (16, 400),
+        (32, 32),
+        (32, 200),
+        (64, 64),
+        (72, 72),
+        (80, 80),
+        (96, 96),
+        (128, 128),
+    ):
+        count = max(32, (1 << 19) // (shape[0] * shape[1]))
+        blocks = [np.random.default_rng(i).standard_normal(shape) for i in range(count)]
+        times = []
+        for levels.GRAM_FROM, levels.GRAM_SIDE in ((0, 0), (np.inf, 0)):
+            times.append(median(lambda b=blocks: singular_values(b)))
+        print(f"{shape!s:10}  {times[0] / times[1]:.2f}")
+    levels.GRAM_FROM, levels.GRAM_SIDE = kept
+
+
+def towers_table():
+    """Singular values of 16 values above little noise: the noise by itself against LAPACK's SVD."""
+    print("\nside  towers / lapack (values; TOWERS_FROM)")
+    for side in (128, 192, 256, 384, 512):
+        noise = 1e-5 * np.random.default_rng(1).standard_normal((side, side))
+        matrix = lb.synthetic.low_rank((side, side), 16).matrix + noise
+        allowed = 7e-11 * float(np.linalg.norm(matrix))
+        kept, levels.TOWERS_FROM = levels.TOWERS_FROM, 64
+        ours = median(lambda m=matrix, a=allowed: levels.by_gram(m, a))
+        levels.TOWERS_FROM = kept
+        print(f"{side:4d}  {ours / median(lambda m=matrix: lapack.lapack_values(m)):.2f}")
 
 
 def stacks_table():
@@ -87,5 +113,6 @@ def _lanczos(matrix, rank):
 
 if __name__ == "__main__":
     values_table()
+    towers_table()
     stacks_table()
     factors_table()
