@@ -41,9 +41,9 @@ class Accuracy:
     Attributes
     ----------
     methods : tuple of str
-        One a block: ``"lapack"`` (SVD), ``"gram"`` (eigenvalues of the Gram matrix of the smaller
-        side), ``"lanczos"`` (block Lanczos, proved to have missed nothing) or ``"zero"`` (nothing to
-        compute).
+        One a block: ``"lapack"`` (SVD), ``"gram"`` (the Gram matrix of the smaller side, and finer
+        ones of what it does not tell), ``"lanczos"`` (block Lanczos, proved to have missed nothing) or
+        ``"zero"`` (nothing to compute).
     bounds : tuple of float
         One a block, in the units of the matrix. For a `Decomposition`: how far the error of the block
         can be from the optimum, at any rank. For an `Approximation`: how far the error of the block's

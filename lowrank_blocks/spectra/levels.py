@@ -153,7 +153,7 @@ def _with_least(rows: Array, vectors: Array, first: Solved, allowed: float) -> S
     floor = float(first.values[start - 1]) ** 2 - leak
     floor -= float(eigen_sum(first.values[:1], norm**2, rows.shape, 1)[0])
     rest = _solve(least, allowed / 2)
-    if floor <= 0 or rest.values[0] ** 2 > floor:
+    if floor <= 0 or rest.values[0] ** 2 >= floor:
         return None
     coupled = 2 * (leak / math.sqrt(floor) + float(lapack_norm(norm, rows.shape))) + skew * reached
     values = np.append(first.values[:start], rest.values)
