@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from kernel_cases import DOUBLE, exact_tails, gesvd_tails, hard_matrices, rotated, small_matrices
 
 import lowrank_blocks as lb
-from lowrank_blocks.spectra import gram, levels, projection, tail_energy
+from lowrank_blocks.spectra import bounds, gram, levels, projection, tail_energy
 from lowrank_blocks.spectra.eigen import Tridiagonal
 
 RANDOM = settings(max_examples=60, deadline=None)
@@ -132,15 +132,58 @@ def test_vectors_of_others_are_not_taken_for_the_least():
 def test_a_leak_is_part_of_what_is_certified():
     """Vectors a little off leave a coupling of a known size, twice of which is uncertain."""
     u, v = (np.linalg.qr(np.random.default_rng(n).standard_normal((80, 80)))[0] for n in (1, 2))
-    s = np.where(np.arange(80) < 70, 1.0, 1e-3)
+    s = np.where(np.arange(80) < 70, 4.0, 4e-3)
     vectors = u[:, 70:].copy()
     vectors[:, 0] += 1e-6 * u[:, 0]
     first = levels._of_gram(s, (80, 80))
     found = levels._with_least((u * s) @ v.T, np.linalg.qr(vectors)[0], first, 1.0)
-    assert found.bounds[70:].min() == pytest.approx(2e-6, rel=1e-2)
+    assert found.bounds[70:].min() == pytest.approx(8e-6, rel=1e-2)
     part = projection.projected((u * s) @ v.T, turned(u[:, :70], 1e-9, 0))
     found = levels._with_towers((u * s) @ v.T, part, 1e-6, 1.0)
     assert found.bounds.min() == pytest.approx(2e-6, rel=1e-2)
+
+
+@pytest.mark.parametrize("skew", [1e-6, 1e-3, 1e-2])
+def test_vectors_that_are_not_orthonormal(skew):
+    """What they stretch or shorten is part of what is certified."""
+    matrix = rotated(80, 90, np.where(np.arange(80) < 70, 1.0, 1e-3))
+    tails, exponent = gesvd_tails(matrix)
+    reduced = Tridiagonal(gram.gram(matrix))
+    first = levels._of_gram(np.sqrt(np.maximum(reduced.values, 0.0)), matrix.shape)
+    for stretch in (1 + skew, 1 - skew):
+        found = levels._with_least(matrix, stretch * reduced.vectors(70, 80), first, 1e-9)
+        off = np.abs(np.sqrt(tail_energy(found.values)) - np.ldexp(tails, exponent))[:-1]
+        assert off.max() >= skew * 1e-3
+        assert (off <= found.bounds).all()
+
+
+def test_what_the_rest_is_uncertain_of_is_uncertain_at_all_ranks(monkeypatch):
+    matrix = rotated(80, 90, np.where(np.arange(80) < 6, 1.0, 1e-3))
+    monkeypatch.setattr(levels, "lapack_norm", lambda norm, shape: 1e-5 + 0 * norm)
+    part = projection.projected(matrix, np.linalg.svd(matrix)[0][:, :6])
+    found = levels._with_towers(matrix, part, 0.0, 1.0)
+    assert found.bounds.min() >= 3e-5
+
+
+def test_bounds_beyond_what_is_allowed_are_not_taken(monkeypatch):
+    """Whatever the levels claim."""
+    rows = rotated(320, 330, SPECTRA["power law"])
+    for name in ("_by_one", "_by_towers"):
+        wrong = levels.Solved(np.ones(320), np.full(320, 1e-3), "gram")
+        monkeypatch.setattr(levels, name, lambda *args, wrong=wrong: wrong)
+        assert levels.by_gram(rows, 1e-2) is wrong
+        assert levels.by_gram(rows, 1e-4).method == "lapack"
+
+
+def test_the_energy_that_is_not_told():
+    """With far less left by few ranks a Gram matrix does not tell the middle ranks; with far more it does."""
+    for side in (256, 1024):
+        allowed = SHARE * 4
+        untold = bounds.untold_energy(16.0, (side, side), allowed)
+        for share, told in [(1e-2, False), (1e2, True)]:
+            noise = np.sqrt(share * untold / (side - 16))
+            values = np.where(np.arange(side) < 16, 1.0, noise)
+            assert (levels._of_gram(values, (side, side)).bounds[side // 2] <= allowed) == told
 
 
 def test_towers_that_do_not_tower():
@@ -182,6 +225,12 @@ def test_towers_are_found_before_the_gram_matrix(monkeypatch):
         rows = rotated(length, 300, spectrum[:length])
         levels.by_gram(rows, SHARE * np.linalg.norm(rows))
         assert [n for n in made if n > 20][: len(expected)] == expected
+    made.clear()
+    rows = np.zeros((side, 300))
+    rows[:: side // 48, :40] = rotated(len(rows[:: side // 48]), 40, np.where(i[:40] < 3, 1.0, 0.0))
+    rows[1 :: side // 48, 40:] = np.random.default_rng(0).standard_normal((len(rows[1 :: side // 48]), 260))
+    levels.by_gram(rows, SHARE * np.linalg.norm(rows))
+    assert made[:2] == [48, side]  # the towers of the sample are not those of the rest
 
 
 def test_towers_of_few_rows_are_no_harm():

@@ -14,7 +14,6 @@ those of H. So the values of Z and Y give every error of X to within 2 ||C||.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +34,7 @@ from lowrank_blocks.spectra.energies import energy, tail_energy
 from lowrank_blocks.spectra.gram import flat, gram, times
 from lowrank_blocks.spectra.lapack import lapack_values, orthonormal_columns
 from lowrank_blocks.spectra.projection import Projection, coupling, projected, without
+from lowrank_blocks.spectra.threads import desk
 
 Array = NDArray[np.float64]
 
@@ -84,7 +84,7 @@ def by_svd(rows: Array) -> Solved:
     return Solved(values, np.full(len(values), bound), "lapack")
 
 
-def by_gram(rows: Array, allowed: float, room: Callable[[tuple[int, int]], Array] = np.empty) -> Solved:
+def by_gram(rows: Array, allowed: float) -> Solved:
     """Solve a block by Gram matrices, and by LAPACK's SVD where no level of them will do.
 
     Parameters
@@ -93,20 +93,18 @@ def by_gram(rows: Array, allowed: float, room: Callable[[tuple[int, int]], Array
         Smaller side first; its squares neither overflow nor vanish.
     allowed : float
         The error allowed of the root of any tail energy.
-    room : callable, optional
-        Gives an array for the Gram matrix, of a shape.
     """
     try:
-        found = _by_towers(rows, allowed) or _by_one(rows, allowed, room)
+        found = _by_towers(rows, allowed) or _by_one(rows, allowed)
     except np.linalg.LinAlgError:
         return by_svd(rows)
     return found if found and (found.bounds <= allowed).all() else by_svd(rows)
 
 
-def _by_one(rows: Array, allowed: float, room: Callable[[tuple[int, int]], Array]) -> Solved | None:
+def _by_one(rows: Array, allowed: float) -> Solved | None:
     """Solve a block by the Gram matrix of all of it, and what that does not tell by a finer one."""
     side = len(rows)
-    reduced = Tridiagonal(gram(rows, out=room((side, side))))
+    reduced = Tridiagonal(gram(rows, out=desk((side, side))))
     first = _of_gram(np.sqrt(np.maximum(reduced.values, 0.0)), rows.shape)
     if (first.bounds <= allowed).all():
         return first
@@ -118,7 +116,7 @@ def _by_one(rows: Array, allowed: float, room: Callable[[tuple[int, int]], Array
     if count is None:
         return None
     part = projected(rows, reduced.vectors(0, count))
-    del reduced  # and its room, before that for the rest is made
+    del reduced  # and the room it takes, before that for the rest is made
     return _with_towers(rows, part, coupling(rows, part), allowed)
 
 
@@ -148,8 +146,9 @@ def _with_least(rows: Array, vectors: Array, first: Solved, allowed: float) -> S
     norm, reached = float(np.linalg.norm(first.values)), float(np.linalg.norm(least))
     skew = float(np.linalg.norm(vectors.T @ vectors - np.eye(len(least))))
     images = rows @ least.T
-    leak = float(np.linalg.norm(images - vectors @ (vectors.T @ images))) + 2 * skew * reached**2
+    leak = float(np.linalg.norm(images - vectors @ (vectors.T @ images)))
     leak += _ROUNDING * root(rows.shape) * UNIT * norm * reached
+    leak /= max(1 - skew, UNIT)  # columns that are not quite orthonormal show a little less of it
     floor = float(first.values[start - 1]) ** 2 - leak
     floor -= float(eigen_sum(first.values[:1], norm**2, rows.shape, 1)[0])
     rest = _solve(least, allowed / 2)
@@ -205,9 +204,9 @@ def _spanning_columns(rows: Array, untold: float) -> Array | None:
     """Return columns that span nearly all of a block, judged by some of its rows; None if it takes many."""
     some = rows[:: len(rows) // _SAMPLE][:_SAMPLE]
     sample = Tridiagonal(gram(some))
-    left = np.cumsum(sample.values[::-1])[::-1]  # no more than what as many columns leave of all rows
+    left = np.cumsum(sample.values[::-1])[::-1]
     least = int(np.count_nonzero(left > untold * len(some) / len(rows)))
-    if left[_TOWERS] > untold or not 0 < least <= _TOWERS:
+    if not 0 < least <= _TOWERS:
         return None
     return times(rows, some.T @ sample.vectors(0, _widest_gap(sample.values, least, _TOWERS)))
 

@@ -115,7 +115,7 @@ def _by_gram(cases: Sequence[tuple[Matrix, float, float]], exponent: int) -> lis
     rows = [scaled(flat(block), power) for (block, *_), power in zip(cases, own, strict=True)]
     if len(rows[0]) < LEVELS_FROM:
         return _rows(*_by_stack(rows, limits), shift)
-    found = [by_gram(r, float(limit), desk) for r, limit in zip(rows, limits, strict=True)]
+    found = [by_gram(r, float(limit)) for r, limit in zip(rows, limits, strict=True)]
     values, bounds = np.array([f.values for f in found]), np.array([f.bounds.max() for f in found])
     return _rows(values, bounds, [f.method for f in found], shift)
 
