@@ -25,6 +25,7 @@ SPECTRA = {
     "the last is small": np.where(i < 319, 1.0, 1e-9),
     "some are small": np.where(i < 300, 1.0, 10.0 ** -(i - 290.0)),
     "the last is zero": np.where(i < 319, 1 / (i + 1.0), 0.0),
+    "low rank": np.where(i < 16, 1.0, 0.0),
     "many towers": np.where(i < 40, 1.0, 1e-6),
     "gaps nowhere": np.repeat([1.0, 1e-7], [160, 160]),
 }
@@ -216,6 +217,7 @@ def test_towers_are_found_before_the_gram_matrix(monkeypatch):
     side = levels.TOWERS_FROM
     for length, spectrum, expected in [
         (side, SPECTRA["noise"], [48, side - 16]),
+        (side, SPECTRA["low rank"], [48, side - 16]),
         (side - 1, SPECTRA["noise"], [side - 1]),
         (side, SPECTRA["power law"], [48, side]),
         (side, np.where(i < 33, 1.0, 1e-5), [48, side]),
@@ -227,7 +229,7 @@ def test_towers_are_found_before_the_gram_matrix(monkeypatch):
         assert [n for n in made if n > 20][: len(expected)] == expected
     made.clear()
     rows = np.zeros((side, 300))
-    rows[:: side // 48, :40] = rotated(len(rows[:: side // 48]), 40, np.where(i[:40] < 3, 1.0, 0.0))
+    rows[:: side // 48, :40] = rotated(len(rows[:: side // 48]), 40, np.where(i[:40] < 3, 9.0, 1e-9))
     rows[1 :: side // 48, 40:] = np.random.default_rng(0).standard_normal((len(rows[1 :: side // 48]), 260))
     levels.by_gram(rows, SHARE * np.linalg.norm(rows))
     assert made[:2] == [48, side]  # the towers of the sample are not those of the rest

@@ -162,8 +162,8 @@ def _with_least(rows: Array, vectors: Array, first: Solved, allowed: float) -> S
 
 
 def _widest_gap(values: Array, first: int, last: int) -> int:
-    """Return the place from `first` to `last` where the values, descending, fall most."""
-    below = np.maximum(values[first : last + 1], np.finfo(float).tiny)
+    """Return the place from `first` to `last` where the values, descending, fall most, but for rounding."""
+    below = np.maximum(values[first : last + 1], max(UNIT * values[0], np.finfo(float).tiny))
     return first + int(np.argmax(values[first - 1 : last] / below))
 
 
