@@ -26,8 +26,8 @@ Array = NDArray[np.float64]
 # Crossovers, in entries of the smaller side and in ranks; tests/benchmarks/crossovers.py measures them.
 SVD_BELOW = 64  # sides below this: LAPACK's SVD
 LANCZOS_FROM = 512  # sides from this on: Lanczos ...
-LANCZOS_SHARE = 12  # ... for ranks up to side / this
-SUBSET_SHARE = 7  # ranks up to side / this: some eigenvectors of the Gram matrix; beyond: all
+LANCZOS_SHARE = 16  # ... for ranks up to side / this
+SUBSET_SHARE = 3  # ranks up to side / this: some eigenvectors of the Gram matrix; beyond: all
 
 _RELIABLE = 1e-6  # squares, relative to the largest, whose vectors a Gram matrix tells well
 _ROUNDING = 1e-12  # squares left, relative to all, that may be nothing but rounding

@@ -2,8 +2,8 @@
 
     python tests/benchmarks/crossovers.py
 
-The constants are those at the top of `levels` and `leading` in `lowrank_blocks.spectra`, and
-`STACKED_BELOW` in `factors` there.
+The constants are those at the top of `levels` and `leading` in `lowrank_blocks.spectra`, `LEVELS_FROM`
+in `values` and `STACKED_BELOW` in `factors` there.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from timing import rival_seconds
 
 import lowrank_blocks as lb
-from lowrank_blocks.spectra import factors, gram, krylov, lapack, leading, levels, singular_values
+from lowrank_blocks.spectra import factors, gram, krylov, lapack, leading, levels, values
 
 
 def median(call, repeats=7):
@@ -24,27 +24,29 @@ def median(call, repeats=7):
 
 
 def values_table():
-    """Singular values of many blocks: Gram matrices against LAPACK's SVD of stacks."""
-    print("blocks      gram / lapack (values; GRAM_FROM, in entries, and GRAM_SIDE: a gain worth a fallback)")
-    kept = levels.GRAM_FROM, levels.GRAM_SIDE
-    for shape in (
-        (12, 600),
-        (16, 400),
-        (32, 32),
-        (32, 200),
-        (64, 64),
-        (72, 72),
-        (80, 80),
-        (96, 96),
-        (128, 128),
-    ):
-        count = max(32, (1 << 19) // (shape[0] * shape[1]))
-        blocks = [np.random.default_rng(i).standard_normal(shape) for i in range(count)]
+    """Singular values of many blocks: by Gram matrices, in stacks or one by one, against LAPACK's SVD."""
+    print("blocks      in stacks  one by one (times LAPACK's SVD: GRAM_* of levels, LEVELS_FROM of values)")
+    kept = levels.gram_pays, values.LEVELS_FROM
+    square, wide = (48, 80, 112, 144, 160), ((8, 400), (16, 200), (16, 400), (32, 200), (64, 256))
+    for shape in [(side, side) for side in square] + list(wide):
         times = []
-        for levels.GRAM_FROM, levels.GRAM_SIDE in ((0, 0), (np.inf, 0)):
-            times.append(median(lambda b=blocks: singular_values(b)))
-        print(f"{shape!s:10}  {times[0] / times[1]:.2f}")
-    levels.GRAM_FROM, levels.GRAM_SIDE = kept
+        for name in ("flat", "power law"):
+            blocks = _blocks(name, shape)
+            for pays, values.LEVELS_FROM in ((False, 0), (True, np.inf), (True, 0)):
+                levels.gram_pays = values.gram_pays = lambda *_, pays=pays: pays
+                times.append(median(lambda b=blocks: values.singular_values(b)))
+        flat, power = ([t / lapack for t in found] for lapack, *found in (times[:3], times[3:]))
+        print(f"{shape!s:10}  flat {flat[0]:.2f} {flat[1]:.2f}  power law {power[0]:.2f} {power[1]:.2f}")
+    levels.gram_pays, values.LEVELS_FROM = kept
+    values.gram_pays = levels.gram_pays
+
+
+def _blocks(name, shape):
+    """Return the blocks of a grid of about half a million entries."""
+    parts = max(3, round((1 << 19) ** 0.5 / (shape[0] * shape[1]) ** 0.5))
+    whole = (parts * shape[0], parts * shape[1])
+    make = lb.synthetic.gaussian if name == "flat" else lb.synthetic.power_law
+    return lb.Localized(parts).split(make(whole).matrix)
 
 
 def towers_table():
