@@ -77,10 +77,10 @@ def test_one_dense_solver_after_lanczos(monkeypatch):
     monkeypatch.setattr(leading, "_top_eigenpairs", recorded)
     noise = 1e-6 * np.random.default_rng(5).standard_normal((200, 230))
     matrix = rotated(200, 230, np.where(np.arange(200) < 6, 1.0, 0.0)) + noise
-    lb.approximate(matrix, lb.Global(), lb.rank_budget(matrix.shape, 14))
+    lb.approximate(matrix, lb.Global(), lb.rank_budget(matrix.shape, 12))
     ((energy, rank),) = asked
     tails, exponent = gesvd_tails(matrix)
-    assert rank == 8
+    assert rank == 6
     assert energy == pytest.approx(np.ldexp(tails[6], exponent) ** 2, rel=1e-9)
 
 
