@@ -196,6 +196,12 @@ def test_eigenvectors_that_are_not_found_are_no_harm(monkeypatch):
     parts = lb.decompose(matrix, lb.Global())
     assert (exact[1].accuracy.methods, parts.accuracy.methods) == (("gram",), ("lapack",))
     np.testing.assert_allclose(parts.spectra[0], exact[1].spectra[0], rtol=0, atol=1e-12)
+    small = hard_matrices(115, 120)["gaussian"]
+    exact = lb.decompose(small, lb.Global())
+    monkeypatch.setattr(np.linalg, "eigvalsh", failing)
+    parts = lb.decompose(small, lb.Global())
+    assert (exact.accuracy.methods, parts.accuracy.methods) == (("gram",), ("lapack",))
+    np.testing.assert_allclose(parts.spectra[0], exact.spectra[0], rtol=0, atol=1e-12)
 
 
 def test_a_start_block_that_sees_nothing_is_no_harm(monkeypatch):

@@ -123,22 +123,28 @@ def _by_gram(cases: Sequence[tuple[Matrix, float, float]], exponent: int) -> lis
 def _by_stack(rows: Sequence[Spectrum], limits: Spectrum) -> tuple[Spectrum, Spectrum, list[str]]:
     """Solve small blocks together: all by Gram matrices, then the coarse ones by LAPACK's SVD."""
     stack = np.stack(rows, out=desk((len(rows), *rows[0].shape)))
-    squares = np.linalg.eigvalsh(np.matmul(stack, stack.swapaxes(-1, -2)))
+    try:
+        squares = np.linalg.eigvalsh(np.matmul(stack, stack.swapaxes(-1, -2)))
+    except np.linalg.LinAlgError:
+        return _svds(stack)
     values = np.sqrt(np.maximum(squares[:, ::-1], 0.0))
     bounds = gram_error(values, stack.shape).max(axis=1)
     coarse = bounds > limits
     if coarse.any():
-        values[coarse] = lapack_values(stack[coarse])
-        bounds[coarse] = lapack_norm(np.linalg.norm(values[coarse], axis=1), stack.shape)
+        values[coarse], bounds[coarse], _ = _svds(stack[coarse])
     return values, bounds, ["lapack" if c else "gram" for c in coarse.tolist()]
 
 
 def _by_lapack(blocks: Sequence[Matrix], exponent: int) -> list[_Row]:
     """Solve blocks of one shape by LAPACK's SVD."""
     stack, own = stacked([flat(b) for b in blocks])
+    return _rows(*_svds(stack), own - exponent)
+
+
+def _svds(stack: Spectrum) -> tuple[Spectrum, Spectrum, list[str]]:
+    """Return the singular values of a stack of blocks, their bounds, and how they were found."""
     values = lapack_values(stack)
-    bounds = lapack_norm(np.linalg.norm(values, axis=1), stack.shape)
-    return _rows(values, bounds, ["lapack"] * len(blocks), own - exponent)
+    return values, lapack_norm(np.linalg.norm(values, axis=1), stack.shape), ["lapack"] * len(stack)
 
 
 def _rows(
