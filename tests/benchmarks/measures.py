@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 import rivals
-from timing import duel, extra_memory, gemm_rate, import_seconds
+from timing import duel, duels, extra_memory, gemm_rate, import_seconds
 
 import lowrank_blocks as lb
 from lowrank_blocks.spectra import singular_values
@@ -39,13 +39,15 @@ def target(name, m, n):
 def curves(cases):
     """Error curves over grids against numpy's batched singular values: times, and errors at all steps."""
     times, errors = [], []
-    for side, name in cases:
-        matrix = target(name, side, side)
-        found = [_curve(matrix, parts) for parts in PARTS]
-        total = sum(f[1] for f in found) / sum(f[2] for f in found)
-        line = f"{side}², {name}"
-        times.append([line, *(f"{f[0]:.2f}" for f in found), *_against(total, CURVES.get(side))])
-        errors.append([line, *(f"{f[3]:.0e} ({f[4]:.0e})" for f in found)])
+    for side, names in cases:
+        matrices = [target(name, side, side) for name in names]
+        found = duels([_curve(matrix, parts) for matrix in matrices for parts in PARTS])
+        for name, matrix in zip(names, matrices, strict=True):
+            measured, found = found[: len(PARTS)], found[len(PARTS) :]
+            total = sum(m[1] for m in measured) / sum(m[2] for m in measured)
+            line = f"{side}², {name}"
+            times.append([line, *(f"{m[0]:.2f}" for m in measured), *_against(total, CURVES.get(side))])
+            errors.append([line, *(_off(matrix, parts) for parts in PARTS)])
     heads = [f"K={p}" for p in PARTS]
     return table(["ratio", *heads, "together", "target"], times), table(["off (certified)", *heads], errors)
 
@@ -59,21 +61,19 @@ def _against(measured, target, unit=""):
 
 
 def _curve(matrix, parts):
-    """Return the ratio, both times, and by how much our curve is off anywhere: measured, certified."""
-    blocks, kept = rivals.tiles(matrix, parts), {}
+    """Return our call and numpy's."""
+    blocks, grid = rivals.tiles(matrix, parts), lb.Localized(parts)
+    return partial(lb.error_curve, matrix, grid), partial(np.linalg.svd, blocks, compute_uv=False)
 
-    def ours():
-        kept["curve"] = lb.error_curve(matrix, lb.Localized(parts))
 
-    def numpys():
-        kept["values"] = np.linalg.svd(blocks, compute_uv=False)
-
-    measured = duel(ours, numpys)
-    energy = np.square(np.sort(kept["values"], axis=None))  # summed from the smallest up
-    errors = np.sqrt(np.append(0.0, np.cumsum(energy))[::-1])
-    curve = kept["curve"].relative_error
+def _off(matrix, parts):
+    """Return by how much our curve is off anywhere: measured against numpy, and certified."""
+    ours, numpys = _curve(matrix, parts)
+    curve, energy = ours().relative_error, np.square(np.sort(numpys(), axis=None))
+    errors = np.sqrt(np.append(0.0, np.cumsum(energy))[::-1])  # summed from the smallest up
     off = np.abs(curve - errors[: len(curve)] / errors[0]).max()
-    return *measured, off, lb.decompose(matrix, lb.Localized(parts)).accuracy.relative_bound
+    certified = lb.decompose(matrix, lb.Localized(parts)).accuracy.relative_bound
+    return f"{off:.0e} ({certified:.0e})"
 
 
 def spectra(sides):

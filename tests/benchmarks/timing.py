@@ -28,19 +28,28 @@ def rival_seconds(call):
         return seconds(call)
 
 
-def duel(ours, rival, patience=2.0):
-    """Return the median of the ratio of alternating pairs, and both medians in seconds.
+def duel(ours, rival):
+    """Return the median of the ratio of alternating pairs, and both medians in seconds; see `duels`."""
+    return duels([(ours, rival)])[0]
 
-    There are 3 to 15 pairs after one to warm up, by how long it took; beyond 5 times the patience, in
-    seconds, the first pair is the only one.
+
+def duels(calls, patience=2.0):
+    """Return the same for several pairs of calls, taken in turns so that a busy minute falls on all alike.
+
+    There are 3 to 15 turns after one to warm up, by how long it took; of a pair that took beyond 5 times
+    the patience, in seconds, the first is the only one.
     """
-    pairs = [(seconds(ours), rival_seconds(rival))]
-    once = sum(pairs[0])
-    if once <= 5 * patience:
-        times = min(max(int(patience / once), 3), 15)
-        pairs = [(seconds(ours), rival_seconds(rival)) for _ in range(times)]
-    a, b = zip(*pairs, strict=True)
-    return statistics.median(x / y for x, y in pairs), statistics.median(a), statistics.median(b)
+    first = [(seconds(ours), rival_seconds(rival)) for ours, rival in calls]
+    again = [k for k, pair in enumerate(first) if sum(pair) <= 5 * patience]
+    pairs = [[] if k in again else [pair] for k, pair in enumerate(first)]
+    if again:
+        once = sum(sum(first[k]) for k in again)
+        for _ in range(min(max(int(patience * len(again) / once), 3), 15)):
+            for k in again:
+                pairs[k].append((seconds(calls[k][0]), rival_seconds(calls[k][1])))
+    return [
+        tuple(statistics.median(c) for c in zip(*((x / y, x, y) for x, y in p), strict=True)) for p in pairs
+    ]
 
 
 def gemm_rate(side=1024, repeats=5):
