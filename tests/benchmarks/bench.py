@@ -77,7 +77,7 @@ def report(cases):
         [
             "# Benchmarks\n",
             f"Written by `tests/benchmarks/bench.py --write` ({machine}). Rivals run at one",
-            "BLAS thread, we at our default; calls alternate in one process, those of the first table in turns,",
+            "BLAS thread, we at our default; calls alternate in one process, the first table in turns,",
             "so that a busy minute falls on all alike; medians. Ratios below 1 mean that we are faster.",
             "Bold: within its target. For smaller sides above"
             f" {LARGE} numpy's full SVD stands for those of scipy and torch.",
