@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from kernel_cases import hard_matrices, steady
 
-from lowrank_blocks.spectra import address, projection
+from lowrank_blocks.spectra import address, leading, projection
 from lowrank_blocks.spectra.eigen import Tridiagonal
 
 SIDES = [1, 2, 3, 70, 200]
@@ -51,6 +51,16 @@ def test_vectors_of_matrices_that_fall_into_parts(name):
         np.testing.assert_allclose(vectors.T @ vectors, np.eye(24), rtol=0, atol=1e-11)
         left = matrix @ vectors - vectors * reduced.values[first:last]
         assert np.linalg.norm(left) <= 1e-12 * reduced.values[0]
+
+
+@pytest.mark.parametrize("rank", [1, 23, 24, 69])
+def test_leading_pairs_need_no_lower_half(rank):
+    """Lanczos may have written there; some pairs or all, they are the same."""
+    matrix = symmetric(70)
+    upper = np.triu(matrix) + np.tril(np.full((70, 70), 7.0), -1)
+    values, vectors = leading._top_eigenpairs(upper, rank)
+    np.testing.assert_allclose(values, np.linalg.eigvalsh(matrix)[::-1][:rank], rtol=1e-12)
+    np.testing.assert_allclose(matrix @ vectors, vectors * values, rtol=0, atol=1e-12)
 
 
 def test_what_fails_says_so():

@@ -207,9 +207,9 @@ def _by_svd(rows: Array, rank: int) -> Leading:
 
 
 def _top_eigenpairs(matrix: Array, rank: int) -> tuple[Array, Array]:
-    """Return the leading eigenvalues and eigenvectors of a Gram matrix, descending; in place."""
+    """Return the leading eigenvalues and eigenvectors of a Gram matrix, descending, from its upper half."""
     if rank * SUBSET_SHARE <= len(matrix):
         reduced = Tridiagonal(matrix)
         return reduced.values[:rank], reduced.vectors(0, rank)
-    values, vectors = np.linalg.eigh(matrix)
+    values, vectors = np.linalg.eigh(matrix, UPLO="U")
     return values[: -rank - 1 : -1], vectors[:, : -rank - 1 : -1]
