@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from lowrank_blocks._validation import Matrix
 from lowrank_blocks.spectra.threads import desk
 
-SAFE_EXPONENT = 200  # fourth powers and their sums neither overflow nor vanish below 2**200
+_SAFE_EXPONENT = 200  # fourth powers and their sums neither overflow nor vanish below 2**200
 
 
 def common_exponent(matrix: Matrix) -> int:
@@ -24,7 +24,7 @@ def common_exponent(matrix: Matrix) -> int:
 def safe_exponent(largest: NDArray[np.float64]) -> NDArray[np.intc]:
     """Return the same for every largest absolute entry."""
     exponent = np.frexp(largest)[1]
-    return np.where(np.abs(exponent) <= SAFE_EXPONENT, 0, 2 * (exponent // 2))
+    return np.where(np.abs(exponent) <= _SAFE_EXPONENT, 0, 2 * (exponent // 2))
 
 
 def scaled(block: Matrix, exponent: int) -> NDArray[np.float64]:
