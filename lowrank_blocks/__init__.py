@@ -9,15 +9,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lowrank_blocks import synthetic
-    from lowrank_blocks.approximation import Approximation
-    from lowrank_blocks.budgets import fraction_budget, rank_budget
-    from lowrank_blocks.comparison import Comparison, Row, compare
-    from lowrank_blocks.curves import ErrorCurve
-    from lowrank_blocks.decomposition import Decomposition
-    from lowrank_blocks.examples import load_example
-    from lowrank_blocks.layers import LayerRanks, allocate_ranks
-    from lowrank_blocks.partition import Block
+    from lowrank_blocks.allocation.budgets import fraction_budget, rank_budget
+    from lowrank_blocks.allocation.ranks import adaptive, uniform
+    from lowrank_blocks.datasets import synthetic
+    from lowrank_blocks.datasets.example import load_example
+    from lowrank_blocks.linalg import Accuracy, set_workers
+    from lowrank_blocks.models.layers import LayerRanks, allocate_ranks
     from lowrank_blocks.plotting import (
         plot_comparison,
         plot_error_curves,
@@ -26,24 +23,27 @@ if TYPE_CHECKING:
         plot_residual,
         plot_spectra,
     )
-    from lowrank_blocks.ranks import adaptive, uniform
-    from lowrank_blocks.reports import Report
-    from lowrank_blocks.search import BestPartition, best_partition, partition_curve
-    from lowrank_blocks.solve import approximate, decompose, error_curve
-    from lowrank_blocks.spectra import Accuracy, set_workers
-    from lowrank_blocks.structures import DiagonalLocal, Global, Localized, Partition, Structure
+    from lowrank_blocks.reports.comparison import Comparison, Row, compare
+    from lowrank_blocks.reports.report import Report
+    from lowrank_blocks.search.partitions import BestPartition, best_partition, partition_curve
+    from lowrank_blocks.solver.approximation import Approximation
+    from lowrank_blocks.solver.calls import approximate, decompose, error_curve
+    from lowrank_blocks.solver.curves import ErrorCurve
+    from lowrank_blocks.solver.decomposition import Decomposition
+    from lowrank_blocks.structures.axes import Block
+    from lowrank_blocks.structures.grids import DiagonalLocal, Global, Localized, Partition, Structure
 
 __version__ = "0.1.0"
 
 _NAMES = {
-    "approximation": ["Approximation"],
-    "budgets": ["fraction_budget", "rank_budget"],
-    "comparison": ["Comparison", "Row", "compare"],
-    "curves": ["ErrorCurve"],
-    "decomposition": ["Decomposition"],
-    "examples": ["load_example"],
-    "layers": ["LayerRanks", "allocate_ranks"],
-    "partition": ["Block"],
+    "solver.approximation": ["Approximation"],
+    "allocation.budgets": ["fraction_budget", "rank_budget"],
+    "reports.comparison": ["Comparison", "Row", "compare"],
+    "solver.curves": ["ErrorCurve"],
+    "solver.decomposition": ["Decomposition"],
+    "datasets.example": ["load_example"],
+    "models.layers": ["LayerRanks", "allocate_ranks"],
+    "structures.axes": ["Block"],
     "plotting": [
         "plot_comparison",
         "plot_error_curves",
@@ -52,12 +52,12 @@ _NAMES = {
         "plot_residual",
         "plot_spectra",
     ],
-    "ranks": ["adaptive", "uniform"],
-    "reports": ["Report"],
-    "search": ["BestPartition", "best_partition", "partition_curve"],
-    "solve": ["approximate", "decompose", "error_curve"],
-    "spectra": ["Accuracy", "set_workers"],
-    "structures": ["DiagonalLocal", "Global", "Localized", "Partition", "Structure"],
+    "allocation.ranks": ["adaptive", "uniform"],
+    "reports.report": ["Report"],
+    "search.partitions": ["BestPartition", "best_partition", "partition_curve"],
+    "solver.calls": ["approximate", "decompose", "error_curve"],
+    "linalg": ["Accuracy", "set_workers"],
+    "structures.grids": ["DiagonalLocal", "Global", "Localized", "Partition", "Structure"],
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 
@@ -103,7 +103,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Import what is asked for: importing the package alone costs next to nothing."""
     if name == "synthetic":
-        return import_module("lowrank_blocks.synthetic")
+        return import_module("lowrank_blocks.datasets.synthetic")
     if name not in _HOME:
         raise AttributeError(f"module 'lowrank_blocks' has no attribute {name!r}")
     value = getattr(import_module(f"lowrank_blocks.{_HOME[name]}"), name)

@@ -13,16 +13,16 @@ from typing import NoReturn, TypeAlias
 from tqdm import tqdm
 
 from lowrank_blocks import __version__
+from lowrank_blocks._files import read_matrices, write_files
 from lowrank_blocks._validation import Matrix
-from lowrank_blocks.budgets import rank_budget
-from lowrank_blocks.comparison import Comparison, compare
-from lowrank_blocks.examples import load_example
-from lowrank_blocks.files import read_matrices, write_files
+from lowrank_blocks.allocation.budgets import rank_budget
+from lowrank_blocks.datasets.example import load_example
+from lowrank_blocks.experiments.formal import reproduced
 from lowrank_blocks.plotting.budgets import plot_comparison
 from lowrank_blocks.plotting.png import new_figure, png
-from lowrank_blocks.reports import Report
-from lowrank_blocks.reproduce import reproduced
-from lowrank_blocks.structures import DiagonalLocal, Global, Localized
+from lowrank_blocks.reports.comparison import Comparison, compare
+from lowrank_blocks.reports.report import Report
+from lowrank_blocks.structures.grids import DiagonalLocal, Global, Localized
 
 _WRITERS: dict[str, Callable[[Report], str]] = {
     "text": Report.to_text,

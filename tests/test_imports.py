@@ -43,7 +43,7 @@ def test_names_for_type_checkers_are_the_names_at_run_time():
     assert {name for name, _ in typed} == set(lb.__all__)
     for name, module in typed - {("synthetic", "lowrank_blocks")}:
         assert getattr(lb, name) is getattr(importlib.import_module(module), name)
-    assert lb.synthetic is importlib.import_module("lowrank_blocks.synthetic")
+    assert lb.synthetic is importlib.import_module("lowrank_blocks.datasets.synthetic")
     assert set(lb.__all__) <= set(dir(lb))
 
 

@@ -13,7 +13,7 @@ from kernel_cases import (
 )
 
 import lowrank_blocks as lb
-from lowrank_blocks.spectra import values
+from lowrank_blocks.linalg import values
 
 SHAPES = [(1, 1), (1, 9), (9, 1), (7, 7), (40, 33), (90, 70), (65, 160)]
 NAMES = list(hard_matrices(4, 4))
@@ -49,8 +49,8 @@ def test_errors_are_the_least_possible(shape, name, scale):
 @pytest.mark.parametrize("name", NAMES)
 def test_errors_agree_with_exact_arithmetic(name, monkeypatch):
     """The Gram route, forced on small blocks, against 50 digits."""
-    monkeypatch.setattr("lowrank_blocks.spectra.values.gram_pays", lambda side, length: True)
-    monkeypatch.setattr("lowrank_blocks.spectra.leading.SVD_BELOW", 2)
+    monkeypatch.setattr("lowrank_blocks.linalg.values.gram_pays", lambda side, length: True)
+    monkeypatch.setattr("lowrank_blocks.linalg.leading.SVD_BELOW", 2)
     matrix = hard_matrices(9, 12)[name]
     tails = exact_tails(matrix)
     norm = float(tails[0]) or 1.0

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from kernel_cases import exact_tails, gesvd_tails, hard_matrices, small_matrices
 
 import lowrank_blocks as lb
-from lowrank_blocks.spectra import eigen, gram, krylov, leading, leading_factors, levels, tail_energy
+from lowrank_blocks.linalg import eigen, gram, krylov, leading, leading_factors, levels, tail_energy
 
 RANDOM = settings(max_examples=40, deadline=None)
 

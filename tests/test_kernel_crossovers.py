@@ -5,7 +5,7 @@ import pytest
 from kernel_cases import DOUBLE, gesvd_tails, rotated, true_residual
 
 import lowrank_blocks as lb
-from lowrank_blocks.spectra import factors, gram, leading, levels, slabs, values
+from lowrank_blocks.linalg import factors, gram, leading, levels, slabs, values
 
 AROUND = (-1, 0, 1)
 
@@ -174,7 +174,7 @@ def test_panels(around, monkeypatch):
 
 def test_uncovered_and_finite_slabs(monkeypatch):
     """Energies outside the blocks and bad entries are found in whatever slab they are."""
-    monkeypatch.setattr("lowrank_blocks.structures._SLAB", 64)
+    monkeypatch.setattr("lowrank_blocks.structures.grids._SLAB", 64)
     monkeypatch.setattr("lowrank_blocks._validation._SLAB", 64)
     matrix = np.random.default_rng(8).standard_normal((30, 20))
     structure = lb.DiagonalLocal(3)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from kernel_cases import exact_tails, gesvd_tails, rotated, true_residual
 
 import lowrank_blocks as lb
-from lowrank_blocks.spectra import gram, leading
+from lowrank_blocks.linalg import gram, leading
 
 RANDOM = settings(max_examples=40, deadline=None)
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from kernel_cases import hard_matrices, steady
 
-from lowrank_blocks.spectra import address, leading, projection
-from lowrank_blocks.spectra.eigen import Tridiagonal
+from lowrank_blocks.linalg import address, leading, projection
+from lowrank_blocks.linalg.eigen import Tridiagonal
 
 SIDES = [1, 2, 3, 70, 200]
 

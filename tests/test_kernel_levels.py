@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from kernel_cases import DOUBLE, exact_tails, gesvd_tails, hard_matrices, rotated, small_matrices
 
 import lowrank_blocks as lb
-from lowrank_blocks.spectra import bounds, gram, levels, projection, tail_energy
-from lowrank_blocks.spectra.eigen import Tridiagonal
+from lowrank_blocks.linalg import bounds, gram, levels, projection, tail_energy
+from lowrank_blocks.linalg.eigen import Tridiagonal
 
 RANDOM = settings(max_examples=60, deadline=None)
 SHARE = DOUBLE / np.sqrt(2)

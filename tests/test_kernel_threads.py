@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import lowrank_blocks as lb
-from lowrank_blocks.spectra import threads
+from lowrank_blocks.linalg import threads
 
 
 @pytest.fixture(autouse=True)
@@ -154,7 +154,7 @@ def test_a_forked_child_has_a_pool_of_its_own():
         "import os, warnings, numpy as np, lowrank_blocks as lb\n"
         "warnings.simplefilter('ignore')\n"
         "lb.set_workers(2); x = np.ones((80, 80)); lb.decompose(x, lb.Localized(2, 2))\n"
-        "import lowrank_blocks.spectra.threads as t; t.parallel(abs, [1, 2])\n"
+        "import lowrank_blocks.linalg.threads as t; t.parallel(abs, [1, 2])\n"
         "pid = os.fork()\n"
         "if pid == 0:\n"
         "    t.parallel(abs, [1, 2]); os._exit(7)\n"

@@ -9,7 +9,7 @@ from oracles import kept_energy, most_energy
 from registry import purchases
 
 import lowrank_blocks as lb
-from lowrank_blocks import knapsack
+from lowrank_blocks.allocation import knapsack
 
 
 def named(spectra, costs):

@@ -14,7 +14,7 @@ from oracles import (
 from registry import purchases
 
 import lowrank_blocks as lb
-from lowrank_blocks import knapsack, ranks
+from lowrank_blocks.allocation import knapsack, ranks
 
 
 def everything(spectra, costs):

@@ -12,7 +12,7 @@ from parsing import Cells, from_csv, strict
 from registry import GENERIC, KINDS, SMALL, each
 
 import lowrank_blocks as lb
-from lowrank_blocks.tables import show
+from lowrank_blocks._tables import show
 
 COLUMNS = [
     "label",

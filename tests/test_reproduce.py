@@ -8,8 +8,8 @@ import pytest
 from oracles import best_error, diagonal, grid
 
 import lowrank_blocks as lb
-from lowrank_blocks import reproduce
 from lowrank_blocks.cli import main
+from lowrank_blocks.experiments import formal as reproduce
 
 FILES = {
     "report.md",

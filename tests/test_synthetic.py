@@ -5,7 +5,7 @@ import pytest
 from oracles import block_spectra, grid, tolerance
 
 import lowrank_blocks as lb
-from lowrank_blocks import synthetic
+from lowrank_blocks.datasets import synthetic
 
 MAKERS = {
     "low_rank": lambda seed: synthetic.low_rank((9, 7), 3, seed=seed),

@@ -6,7 +6,7 @@ import io
 import pytest
 from parsing import Cells
 
-from lowrank_blocks.tables import Table, show
+from lowrank_blocks._tables import Table, show
 
 
 def test_tables_escape_what_their_form_reserves():

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lowrank_blocks._validation import Matrix, Shape, as_matrix
-from lowrank_blocks.approximation import Approximation
-from lowrank_blocks.partition import Block
 from lowrank_blocks.plotting._axes import HEAT, PAPER, axes, error_text, shorten
-from lowrank_blocks.search import BestPartition
+from lowrank_blocks.search.partitions import BestPartition
+from lowrank_blocks.solver.approximation import Approximation
+from lowrank_blocks.structures.axes import Block
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

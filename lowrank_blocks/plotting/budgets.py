@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lowrank_blocks.comparison import Comparison, Row
-from lowrank_blocks.curves import ErrorCurve
+from lowrank_blocks._tables import show
 from lowrank_blocks.plotting._axes import COLOURS, PAPER, axes, shorten, styles
-from lowrank_blocks.tables import show
+from lowrank_blocks.reports.comparison import Comparison, Row
+from lowrank_blocks.solver.curves import ErrorCurve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lowrank_blocks.decomposition import Decomposition
+from lowrank_blocks.allocation.ranks import Ranks, check_ranks
 from lowrank_blocks.plotting._axes import COLOURS, axes
-from lowrank_blocks.ranks import Ranks, check_ranks
+from lowrank_blocks.solver.decomposition import Decomposition
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

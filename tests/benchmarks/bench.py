@@ -30,7 +30,7 @@ from measures import (
     spectra,
 )
 
-from lowrank_blocks.spectra.threads import workers
+from lowrank_blocks.linalg.threads import workers
 
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 

@@ -2,7 +2,7 @@
 
     python tests/benchmarks/crossovers.py
 
-The constants are those at the top of `levels` and `leading` in `lowrank_blocks.spectra`, `LEVELS_FROM`
+The constants are those at the top of `levels` and `leading` in `lowrank_blocks.linalg`, `LEVELS_FROM`
 in `values` and `STACKED_BELOW` in `factors` there.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 from timing import rival_seconds
 
 import lowrank_blocks as lb
-from lowrank_blocks.spectra import factors, gram, krylov, lapack, leading, levels, values
+from lowrank_blocks.linalg import factors, gram, krylov, lapack, leading, levels, values
 
 
 def median(call, repeats=7):

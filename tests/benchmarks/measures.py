@@ -10,7 +10,7 @@ import rivals
 from timing import duel, duels, extra_memory, gemm_rate, import_seconds
 
 import lowrank_blocks as lb
-from lowrank_blocks.spectra import singular_values
+from lowrank_blocks.linalg import singular_values
 
 PARTS = (1, 2, 4, 8, 16, 32)
 LARGE = 1024  # smaller sides above this: numpy's full SVD stands for those of scipy and torch

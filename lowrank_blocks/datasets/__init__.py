@@ -1,0 +1,1 @@
+"""Synthetic targets with known optima, and a genuine update."""

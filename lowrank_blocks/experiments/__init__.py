@@ -1,0 +1,1 @@
+"""The formal comparison on synthetic and genuine matrices."""

@@ -1,0 +1,32 @@
+"""Singular values and leading factors of blocks: the one door to everything that calls LAPACK.
+
+Nothing outside imports what is behind it, so that another array library can serve here.
+"""
+
+from lowrank_blocks.linalg.bounds import Accuracy, promise
+from lowrank_blocks.linalg.energies import tail_energy
+from lowrank_blocks.linalg.factors import BlockFactors, Factors, leading_factors
+from lowrank_blocks.linalg.lapack import orthonormal_columns
+from lowrank_blocks.linalg.leading import Known
+from lowrank_blocks.linalg.scaling import common_exponent, safe_exponent, scaled
+from lowrank_blocks.linalg.threads import set_workers
+from lowrank_blocks.linalg.values import BlockSpectra, Spectrum, block_spectra, singular_values
+
+__all__ = [
+    "Accuracy",
+    "BlockFactors",
+    "BlockSpectra",
+    "Factors",
+    "Known",
+    "Spectrum",
+    "block_spectra",
+    "common_exponent",
+    "leading_factors",
+    "orthonormal_columns",
+    "promise",
+    "safe_exponent",
+    "scaled",
+    "set_workers",
+    "singular_values",
+    "tail_energy",
+]

@@ -1,0 +1,70 @@
+"""Gram matrices of the smaller side, and products of large blocks, panel by panel."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lowrank_blocks._validation import Matrix
+from lowrank_blocks.linalg.energies import by_columns, energy
+from lowrank_blocks.linalg.threads import panels, parallel
+
+Array = NDArray[np.float64]
+
+_PANEL = 512  # rows of a Gram matrix made at a time
+_TALL_PANEL = 1024  # rows of a product with a few columns made at a time
+_SLAB = 1 << 17  # entries of a residual made at a time: they stay in the cache
+
+
+def flat(block: Matrix) -> Matrix:
+    """Return the block with its smaller side first, as a view."""
+    return block if block.shape[0] <= block.shape[1] else block.T
+
+
+def gram(rows: Array, *, out: Array | None = None, both_halves: bool = False) -> Array:
+    """Return ``rows @ rows.T`` of a (k, l) block: its upper half, or both halves."""
+    product = np.empty((len(rows), len(rows))) if out is None else out
+    if len(rows) <= _PANEL:
+        return np.matmul(rows, rows.T, out=product)
+    parts = panels(len(rows), _PANEL)
+
+    def fill(tile: tuple[slice, slice]) -> None:
+        i, j = tile
+        np.matmul(rows[j], rows[i].T, out=product[j, i])
+        if both_halves and i != j:
+            product[i, j] = product[j, i].T
+
+    tiles = [(i, j) for a, i in enumerate(parts) for j in parts[:a]]
+    parallel(fill, tiles + [(i, i) for i in parts])  # the larger ones first
+    return product
+
+
+def times(square: Array, columns: Array) -> Array:
+    """Return ``square @ columns``, panel by panel."""
+    product = np.empty((len(square), columns.shape[1]))
+
+    def fill(panel: slice) -> None:
+        np.matmul(square[panel], columns, out=product[panel])
+
+    parallel(fill, panels(len(square), _TALL_PANEL))
+    return product
+
+
+def residual_norm(rows: Array, basis: Array, coordinates: Array) -> float:
+    """Return ``||rows - basis @ coordinates||_F`` without forming the difference at once."""
+    if by_columns(rows):
+        rows, basis, coordinates = rows.T, coordinates.T, basis.T
+
+    def left(panel: slice) -> float:
+        return energy(residual(rows[panel], basis[panel], coordinates))
+
+    parts = panels(len(rows), max(1, _SLAB // rows.shape[1]))
+    return float(np.sqrt(np.sum(parallel(left, parts))))
+
+
+def residual(rows: Array, basis: Array, coordinates: Array) -> Array:
+    """Return ``rows - basis @ coordinates``, in the order of the rows."""
+    if by_columns(rows):
+        return residual(rows.T, coordinates.T, basis.T).T
+    product = basis @ coordinates
+    return np.subtract(rows, product, out=product)

@@ -1,0 +1,215 @@
+"""Leading factors of one block by the cheapest method that can be proved right, else by LAPACK's SVD.
+
+All methods find an orthonormal basis of the smaller side and project the block on it, so that the
+factors are as good as the subspace, whatever the accuracy of the singular values.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lowrank_blocks.linalg.bounds import eigen_sum, error_of_root, lapack_norm
+from lowrank_blocks.linalg.eigen import Tridiagonal
+from lowrank_blocks.linalg.energies import energy
+from lowrank_blocks.linalg.gram import gram, residual, residual_norm
+from lowrank_blocks.linalg.krylov import Ritz, leading_ritz, missed_energy
+from lowrank_blocks.linalg.lapack import lapack_svd, orthonormal_columns
+from lowrank_blocks.linalg.projection import Projection, coupling, projected
+
+Array = NDArray[np.float64]
+
+# Crossovers, in entries of the smaller side and in ranks; tests/benchmarks/crossovers.py measures them.
+SVD_BELOW = 64  # sides below this: LAPACK's SVD
+LANCZOS_FROM = 512  # sides from this on: Lanczos ...
+LANCZOS_SHARE = 16  # ... for ranks up to side / this
+SUBSET_SHARE = 3  # ranks up to side / this: some eigenvectors of the Gram matrix; beyond: all
+
+_RELIABLE = 1e-6  # squares, relative to the largest, whose vectors a Gram matrix tells well
+_ROUNDING = 1e-12  # squares left, relative to all, that may be nothing but rounding
+
+
+@dataclass(frozen=True)
+class Known:
+    """The least error of a block at the rank that is asked for, where a spectrum tells it."""
+
+    error: float
+    bound: float
+
+
+@dataclass(frozen=True)
+class Leading:
+    """The best approximation of a (k, l) block.
+
+    Attributes
+    ----------
+    part : Projection
+        Its leading singular vectors and values.
+    error : float
+        Frobenius norm of what is left.
+    excess : float
+        Bound on how far `error` is above the least possible.
+    method : str
+        ``"lapack"``, ``"gram"`` or ``"lanczos"``.
+    """
+
+    part: Projection
+    error: float
+    excess: float
+    method: str
+
+
+def leading(rows: Array, rank: int, tolerance: float, known: Known | None = None) -> Leading:
+    """Return the best approximation of a block, smaller side first, with a proof of its excess.
+
+    Parameters
+    ----------
+    rows : (k, l) array
+        Nonzero block, ``k <= l``, whose squares neither overflow nor vanish.
+    rank : int
+        From 1 to k.
+    tolerance : float
+        Excess, relative to the norm of the block, beyond which LAPACK's SVD is called.
+    known : Known, optional
+        The least error; without it the excess is proved from the factors alone.
+    """
+    side = len(rows)
+    if side < SVD_BELOW or rank == side:
+        return _by_svd(rows, rank)
+    question = _Question(rows, rank, tolerance, known)
+    matrix = gram(rows, both_halves=True)
+    if side >= LANCZOS_FROM and rank * LANCZOS_SHARE <= side:
+        found = _by_lanczos(question, matrix)
+        if found is not None:
+            return found
+    try:
+        values, vectors = _top_eigenpairs(matrix, rank)
+    except np.linalg.LinAlgError:
+        return _by_svd(rows, rank)
+    found = question.judged(vectors, "gram", lambda: question.slack(values[:1]))
+    return found or _by_deflation(question, values, vectors) or _by_svd(rows, rank)
+
+
+class _Question:
+    """A block, the rank that is asked for, and what an answer must satisfy."""
+
+    def __init__(self, rows: Array, rank: int, tolerance: float, known: Known | None) -> None:
+        self.rows, self.rank, self.tolerance, self.known = rows, rank, tolerance, known
+        self.norm = math.sqrt(energy(rows))
+
+    def judged(self, vectors: Array, method: str, missed: Callable[[], float]) -> Leading | None:
+        """Project the block on orthonormal columns; None if no proof of their excess suffices.
+
+        The proof by the energy that they can have missed, the dearest, is called only if need be.
+        """
+        made = self.project(vectors, method)
+        excess = min(made.error, self._against_known(made.error), self.by_coupling(made))
+        if excess + made.excess > self.tolerance * self.norm:
+            excess = _excess(made.error**2, missed())
+        made = replace(made, excess=made.excess + excess)
+        return made if made.excess <= self.tolerance * self.norm else None
+
+    def project(self, vectors: Array, method: str) -> Leading:
+        """Project the block on orthonormal columns; the excess is what they lack to be orthonormal."""
+        part = projected(self.rows, vectors)
+        error = residual_norm(self.rows, part.basis, part.values[:, None] * part.rows)
+        skew = float(np.linalg.norm(part.basis.T @ part.basis - np.eye(len(part.values))))
+        return Leading(part, error, self.norm * skew, method)
+
+    def slack(self, largest: Array) -> float:
+        """Bound the energy missed by eigenvectors that LAPACK found: twice what rounding can add."""
+        top = np.sqrt(np.maximum(largest, 0.0))
+        return 2 * float(eigen_sum(top, self.norm**2, self.rows.shape, self.rank)[0])
+
+    def is_too_fine(self, squares: Array) -> bool:
+        """Whether these leading eigenvalues leave more than rounding, but too little for a Gram matrix."""
+        left = self.norm**2 - float(squares.sum())
+        if self.known or left <= max(float(squares[-1]), _ROUNDING * self.norm**2):
+            return False
+        return _excess(left, self.slack(squares[:1])) > self.tolerance * self.norm
+
+    def by_coupling(self, made: Leading) -> float:
+        """Bound the excess where the values found are above the norm of all that is left.
+
+        See `coupling`: without C the best errors would be those of H, at the rank less the size of S.
+        """
+        if made.part.values[-1] < made.error:
+            return np.inf
+        return 2 * (coupling(self.rows, made.part) + float(lapack_norm(self.norm, self.rows.shape)))
+
+    def _against_known(self, error: float) -> float:
+        return max(0.0, error - self.known.error + self.known.bound) if self.known else np.inf
+
+
+def _by_lanczos(question: _Question, matrix: Array) -> Leading | None:
+    """Solve by Lanczos; None if it does not converge, unless the next method would not answer either.
+
+    The upper half of the Gram matrix is left as it is.
+    """
+    ritz = leading_ritz(matrix, question.rank, question.tolerance, question.is_too_fine)
+    if ritz is None:
+        return None
+    if ritz.converged:
+        return question.judged(ritz.vectors, "lanczos", lambda: _missed(question, matrix, ritz))
+    if question.is_too_fine(ritz.values):
+        return _by_deflation(question, ritz.values, ritz.vectors)
+    return None
+
+
+def _by_deflation(question: _Question, squares: Array, vectors: Array) -> Leading | None:
+    """Solve by itself what the values that tower above it leave: its Gram matrix is finer by as much.
+
+    By `_Question.by_coupling` the least error of the block is that of the rest, at the rank that is left.
+    """
+    first = _towering(squares, question.norm**2)
+    if first == 0:
+        return None
+    head = question.project(vectors[:, :first], "gram")
+    uncertain = head.excess + question.by_coupling(head)
+    allowed = question.tolerance * question.norm
+    if uncertain > allowed / 2 or head.error <= allowed:
+        return None
+    part = head.part
+    rest = residual(question.rows, part.basis, part.values[:, None] * part.rows)
+    tail = leading(rest, question.rank - first, allowed / (4 * head.error))
+    proved = Known(tail.error, tail.excess + uncertain)
+    basis = orthonormal_columns(np.hstack([part.basis, tail.part.basis]))
+    return _Question(question.rows, question.rank, question.tolerance, proved).judged(
+        basis, tail.method, lambda: np.inf
+    )
+
+
+def _towering(squares: Array, energy: float) -> int:
+    """Return how many of the values, but not all, are well above the norm of all that they leave."""
+    left = energy - np.cumsum(squares)
+    towers = (squares >= 4 * left) & (squares >= _RELIABLE * squares[0])
+    return int(np.max(np.flatnonzero(towers[:-1]) + 1, initial=0))
+
+
+def _excess(left: float, missed: float) -> float:
+    """Bound the excess of an error, ``sqrt(left)``, from the energy missed."""
+    return float(error_of_root(np.array([left]), np.array([missed]))[0])
+
+
+def _missed(question: _Question, matrix: Array, ritz: Ritz) -> float:
+    return missed_energy(matrix, ritz, question.rows.shape, question.tolerance)
+
+
+def _by_svd(rows: Array, rank: int) -> Leading:
+    u, s, vt = lapack_svd(rows)
+    excess = 2 * lapack_norm(float(np.linalg.norm(s)), rows.shape)
+    part = Projection(u[:, :rank], s[:rank], vt[:rank])
+    return Leading(part, float(np.linalg.norm(s[rank:])), excess, "lapack")
+
+
+def _top_eigenpairs(matrix: Array, rank: int) -> tuple[Array, Array]:
+    """Return the leading eigenvalues and eigenvectors of a Gram matrix, descending, from its upper half."""
+    if rank * SUBSET_SHARE <= len(matrix):
+        reduced = Tridiagonal(matrix)
+        return reduced.values[:rank], reduced.vectors(0, rank)
+    values, vectors = np.linalg.eigh(matrix, UPLO="U")
+    return values[: -rank - 1 : -1], vectors[:, : -rank - 1 : -1]

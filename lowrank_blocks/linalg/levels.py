@@ -1,0 +1,229 @@
+"""Singular values of blocks to a given accuracy at every rank, from Gram matrices of several levels.
+
+A Gram matrix is as fine as its largest eigenvalue allows. What lies far below is split off and solved
+by itself, where its own Gram matrix is finer by as much: the least values by the vectors that span
+them, or all but a few that tower above the others. What neither reaches is left to LAPACK's SVD.
+
+Let U = [U1, U2] be orthogonal, Z = U1^T X and Y = U2^T X. In bases that begin with the rows of Z the
+block X is ``[[L, 0], [C, H]]``, with the singular values of Z those of L, and Y = [C, H]. Distances to
+the nearest matrix of any rank differ by at most ||C|| between X and ``diag(L, H)``, and between H and
+Y; and where no value of Y exceeds the least of Z, the values of ``diag(L, H)`` are those of Z, then
+those of H. So the values of Z and Y give every error of X to within 2 ||C||.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lowrank_blocks.linalg.bounds import (
+    UNIT,
+    eigen_sum,
+    error_of_root,
+    gram_energy,
+    gram_error,
+    lapack_norm,
+    root,
+    untold_energy,
+)
+from lowrank_blocks.linalg.eigen import Tridiagonal
+from lowrank_blocks.linalg.energies import energy, tail_energy
+from lowrank_blocks.linalg.gram import flat, gram, times
+from lowrank_blocks.linalg.lapack import lapack_values, orthonormal_columns
+from lowrank_blocks.linalg.projection import Projection, coupling, projected, without
+from lowrank_blocks.linalg.threads import desk
+
+Array = NDArray[np.float64]
+
+# Where Gram matrices are faster than LAPACK's SVD; tests/benchmarks/crossovers.py measures it.
+GRAM_SQUARE = 112  # smaller sides from this on; or, of blocks at least twice as long as wide,
+GRAM_WIDE = 16  # ... from this on,
+GRAM_FROM = 6400  # ... from so many entries on
+TOWERS_FROM = 256  # sides from this on: a few towering values are split off
+_TOWERS = 32  # ... at most so many, if they are looked for first,
+_TOWERS_SHARE = 8  # ... or of a side this part, if all values are known
+_SAMPLE = 48  # rows of a block that tell whether there can be so few
+_POWERS = 4  # times that a block is applied to the columns that towers span
+_LEAST_SHARE = 4  # of a side: no more of the least values than this part are split off
+_SAFETY = 0.75  # of the error allowed: what one level may use up, as others add to it
+_ROUNDING = 4.0  # of products of a block with its vectors, in units of root * UNIT * their norms
+
+
+@dataclass(frozen=True)
+class Solved:
+    """Singular values of a (k, l) block.
+
+    Attributes
+    ----------
+    values : (k,) array
+        Descending.
+    bounds : (k,) array
+        Bounds on the errors of ``sqrt(tail_energy(values)[:k])``.
+    method : str
+        ``"gram"`` or ``"lapack"``.
+    """
+
+    values: Array
+    bounds: Array
+    method: str
+
+
+def gram_pays(side: int, length: int) -> bool:
+    """Whether a Gram matrix is the faster way to the spectra of blocks, smaller side first."""
+    wide = side >= GRAM_WIDE and length >= 2 * side and side * length >= GRAM_FROM
+    return wide or side >= GRAM_SQUARE
+
+
+def by_svd(rows: Array) -> Solved:
+    """Solve a (k, l) block, smaller side first, by LAPACK's SVD."""
+    values = lapack_values(rows)
+    bound = lapack_norm(np.linalg.norm(values), rows.shape)
+    return Solved(values, np.full(len(values), bound), "lapack")
+
+
+def by_gram(rows: Array, allowed: float) -> Solved:
+    """Solve a block by Gram matrices, and by LAPACK's SVD where no level of them will do.
+
+    Parameters
+    ----------
+    rows : (k, l) array
+        Smaller side first; its squares neither overflow nor vanish.
+    allowed : float
+        The error allowed of the root of any tail energy.
+    """
+    try:
+        found = _by_towers(rows, allowed) or _by_one(rows, allowed)
+    except np.linalg.LinAlgError:
+        return by_svd(rows)
+    return found if found and (found.bounds <= allowed).all() else by_svd(rows)
+
+
+def _by_one(rows: Array, allowed: float) -> Solved | None:
+    """Solve a block by the Gram matrix of all of it, and what that does not tell by a finer one."""
+    side = len(rows)
+    reduced = Tridiagonal(gram(rows, out=desk((side, side))))
+    first = _of_gram(np.sqrt(np.maximum(reduced.values, 0.0)), rows.shape)
+    if (first.bounds <= allowed).all():
+        return first
+    told = _told(first, allowed)
+    if _few_left(told, side):
+        start = _widest_gap(first.values, max(1, told - 2 - (side - told) // 16), told)
+        return _with_least(rows, reduced.vectors(start, side), first, allowed)
+    count = _towers_to_split(first.values, rows.shape, told, allowed)
+    if count is None:
+        return None
+    part = projected(rows, reduced.vectors(0, count))
+    del reduced  # and the room it takes, before that for the rest is made
+    return _with_towers(rows, part, coupling(rows, part), allowed)
+
+
+def _of_gram(values: Array, shape: tuple[int, ...]) -> Solved:
+    """Return the values that a Gram matrix gives, with their bounds."""
+    return Solved(values, gram_error(values, shape), "gram")
+
+
+def _told(solved: Solved, allowed: float) -> int:
+    """Return how many of the ranks, from 0 on, are told safely."""
+    return int(np.argmax(np.append(solved.bounds, np.inf) > _SAFETY * allowed))
+
+
+def _few_left(told: int, side: int) -> bool:
+    return (side - told) * _LEAST_SHARE <= side
+
+
+def _with_least(rows: Array, vectors: Array, first: Solved, allowed: float) -> Solved | None:
+    """Replace the least values by those of the block on their vectors.
+
+    All that is known of Z is the Gram matrix. With V the vectors, E = U1^T X Y^T is what X Y^T holds
+    outside V, and C has at most the norm of E over the least value of Z. As E couples the parts of the
+    Gram matrix, the square of that value is at least that of its place in X, less the norm of E.
+    """
+    start = len(rows) - vectors.shape[1]
+    least = vectors.T @ rows
+    norm, reached = float(np.linalg.norm(first.values)), float(np.linalg.norm(least))
+    skew = float(np.linalg.norm(vectors.T @ vectors - np.eye(len(least))))
+    images = rows @ least.T
+    leak = float(np.linalg.norm(images - vectors @ (vectors.T @ images)))
+    leak += _ROUNDING * root(rows.shape) * UNIT * norm * reached
+    leak /= max(1 - skew, UNIT)  # columns that are not quite orthonormal show a little less of it
+    floor = float(first.values[start - 1]) ** 2 - leak
+    floor -= float(eigen_sum(first.values[:1], norm**2, rows.shape, 1)[0])
+    rest = _solve(least, allowed / 2)
+    if floor <= 0 or rest.values[0] ** 2 >= floor:
+        return None
+    coupled = 2 * (leak / math.sqrt(floor) + float(lapack_norm(norm, rows.shape))) + skew * reached
+    values = np.append(first.values[:start], rest.values)
+    was, tails = tail_energy(first.values), tail_energy(values)
+    slack = gram_energy(first.values, rows.shape)[:start] + abs(tails[start] - was[start])
+    return Solved(values, np.append(error_of_root(tails[:start], slack), rest.bounds + coupled), "gram")
+
+
+def _widest_gap(values: Array, first: int, last: int) -> int:
+    """Return the place from `first` to `last` where the values, descending, fall most, but for rounding."""
+    below = np.maximum(values[first : last + 1], max(UNIT * values[0], np.finfo(float).tiny))
+    return first + int(np.argmax(values[first - 1 : last] / below))
+
+
+def _towers_to_split(values: Array, shape: tuple[int, ...], told: int, allowed: float) -> int | None:
+    """Return how many leading values to split off so that a Gram matrix tells most of the others."""
+    side, length = shape
+    most, count = min(told, side // _TOWERS_SHARE), 1
+    while side >= TOWERS_FROM and count <= most:
+        place = _widest_gap(values, count, min(2 * count, most))
+        rest = _of_gram(values[place:], (side - place, length))
+        if _few_left(_told(rest, allowed / 2), side - place):
+            return place
+        count *= 2
+    return None
+
+
+def _by_towers(rows: Array, allowed: float) -> Solved | None:
+    """Split off a few values above all others, if a Gram matrix would not tell the others."""
+    if len(rows) < TOWERS_FROM or allowed == 0:
+        return None
+    total = energy(rows)
+    untold = untold_energy(total, rows.shape, allowed)
+    columns = _spanning_columns(rows, untold)
+    if columns is None:
+        return None
+    for _ in range(_POWERS):
+        part = projected(rows, orthonormal_columns(columns))
+        columns = times(rows, part.rows.T)
+        coupled = float(np.linalg.norm(columns - part.basis * part.values))
+        if total - float(part.values @ part.values) > untold:
+            return None
+        if coupled <= allowed / 4:
+            return _with_towers(rows, part, coupled, allowed)
+    return None
+
+
+def _spanning_columns(rows: Array, untold: float) -> Array | None:
+    """Return columns that span nearly all of a block, judged by some of its rows; None if it takes many."""
+    some = rows[:: len(rows) // _SAMPLE][:_SAMPLE]
+    sample = Tridiagonal(gram(some))
+    left = np.cumsum(sample.values[::-1])[::-1]
+    least = int(np.count_nonzero(left > untold * len(some) / len(rows)))
+    if not 0 < least <= _TOWERS:
+        return None
+    return times(rows, some.T @ sample.vectors(0, _widest_gap(sample.values, least, _TOWERS)))
+
+
+def _with_towers(rows: Array, part: Projection, coupled: float, allowed: float) -> Solved | None:
+    """Solve a block in two: the part that some columns span, and the rest."""
+    rest = _solve(without(rows, part.basis), allowed / 2)
+    if rest.values[0] > part.values[-1]:
+        return None
+    values = np.append(part.values, rest.values)
+    norm = float(np.linalg.norm(values))
+    uncertain = 2 * (coupled + float(lapack_norm(norm, rows.shape)))
+    bounds = np.append(np.full(len(part.values), rest.bounds[0]), rest.bounds)
+    return Solved(values, bounds + uncertain, "gram")
+
+
+def _solve(block: Array, allowed: float) -> Solved:
+    """Solve a block whose smaller side may be the second."""
+    rows = flat(block)
+    return by_gram(rows, allowed) if gram_pays(*rows.shape) else by_svd(rows)

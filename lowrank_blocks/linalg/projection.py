@@ -1,0 +1,68 @@
+"""A block projected on orthonormal columns, and what ties the rest of the block to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lowrank_blocks.linalg.address import WORK, call
+from lowrank_blocks.linalg.gram import times
+from lowrank_blocks.linalg.lapack import lapack_svd
+from lowrank_blocks.linalg.threads import panels, parallel
+
+Array = NDArray[np.float64]
+
+_PANEL = 512  # columns of a block reflected at a time
+
+
+@dataclass(frozen=True)
+class Projection:
+    """The part ``basis @ (values[:, None] * rows)`` of a (k, l) block that some columns span.
+
+    Attributes
+    ----------
+    basis, values, rows : arrays
+        Orthonormal columns, (k, r); singular values, (r,); orthonormal rows, (r, l).
+    """
+
+    basis: Array
+    values: Array
+    rows: Array
+
+
+def projected(block: Array, vectors: Array) -> Projection:
+    """Project a block on the span of orthonormal columns."""
+    rotation, values, right = lapack_svd(times(block.T, vectors).T)
+    return Projection(vectors @ rotation, values, right)
+
+
+def coupling(block: Array, part: Projection) -> float:
+    """Return the norm of C, where the block is ``[[S, 0], [C, H]]`` and the part ``[[S, 0], [0, 0]]``.
+
+    The bases begin with those of the part. Without C the singular values of the block would be those
+    of S and those of H; the least error at any rank differs from theirs by at most this norm.
+    """
+    return float(np.linalg.norm(times(block, part.rows.T) - part.basis * part.values))
+
+
+def without(block: Array, basis: Array) -> Array:
+    """Return what orthonormal columns do not reach: ``complement.T @ block``, of fewer rows.
+
+    The complement completes the basis; reflections take its part without forming it.
+    """
+    reflected, factors = np.linalg.qr(basis, mode="raw")
+    count, side = reflected.shape  # LAPACK's columns are rows
+    reflections = np.ascontiguousarray(reflected), side, factors
+    rest = np.empty((side - count, block.shape[1]))
+
+    def fill(panel: slice) -> None:
+        turned = block[:, panel].copy(order="C")
+        length = turned.shape[1]
+        work = np.empty(WORK * length)
+        call("dormqr", b"R", b"N", length, side, count, *reflections, turned, length, work, len(work))
+        rest[:, panel] = turned[count:]
+
+    parallel(fill, panels(block.shape[1], _PANEL))
+    return rest

@@ -1,0 +1,49 @@
+"""Exact scaling by powers of two, so that squares neither overflow nor vanish."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lowrank_blocks._validation import Matrix
+from lowrank_blocks.linalg.threads import desk
+
+_SAFE_EXPONENT = 200  # fourth powers and their sums neither overflow nor vanish below 2**200
+
+
+def common_exponent(matrix: Matrix) -> int:
+    """Return the even power of two to divide a matrix by before its entries may be squared.
+
+    It is 0 for all entries of ordinary size, so that spectra are in the units of the matrix.
+    """
+    return int(safe_exponent(np.array(max(abs(float(matrix.max())), abs(float(matrix.min()))))))
+
+
+def safe_exponent(largest: NDArray[np.float64]) -> NDArray[np.intc]:
+    """Return the same for every largest absolute entry."""
+    exponent = np.frexp(largest)[1]
+    return np.where(np.abs(exponent) <= _SAFE_EXPONENT, 0, 2 * (exponent // 2))
+
+
+def scaled(block: Matrix, exponent: int) -> NDArray[np.float64]:
+    """Return ``block / 2**exponent`` in float64; exact but for entries that underflow."""
+    wide = block.astype(np.float64, copy=False)
+    return wide if exponent == 0 else np.ldexp(wide, -exponent)
+
+
+def stacked(rows: Sequence[Matrix]) -> tuple[NDArray[np.float64], NDArray[np.intc]]:
+    """Stack blocks in float64, each divided by a power of two of its own if its size asks for it.
+
+    The stack is on the desk of this thread.
+    """
+    if len(rows) == 1:
+        exponent = common_exponent(rows[0])
+        return scaled(rows[0], exponent)[None], np.array([exponent])
+    stack = np.stack([r.astype(np.float64, copy=False) for r in rows], out=desk((len(rows), *rows[0].shape)))
+    largest = np.maximum(stack.max(axis=(1, 2)), -stack.min(axis=(1, 2)))
+    exponents = safe_exponent(largest)
+    if exponents.any():
+        stack = np.ldexp(stack, -exponents[:, None, None])
+    return stack, exponents

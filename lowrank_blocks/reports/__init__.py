@@ -1,0 +1,1 @@
+"""Structures side by side, as tables for people and machines."""

@@ -1,0 +1,1 @@
+"""The best partition of a matrix, with a proof."""

@@ -1,0 +1,195 @@
+"""Candidates for the best partition: their spectra, the critical price, the best of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lowrank_blocks._validation import Matrix, as_count
+from lowrank_blocks.allocation.budgets import block_cost
+from lowrank_blocks.allocation.ranks import best_ranks
+from lowrank_blocks.linalg import common_exponent, singular_values, tail_energy
+from lowrank_blocks.search.branch_and_bound import refine
+from lowrank_blocks.search.dyadic import Edges, Place, Rectangles, halvings
+from lowrank_blocks.search.lagrangian import Tree, best_tree
+from lowrank_blocks.solver.approximation import TIE
+from lowrank_blocks.structures.axes import Axis, as_axis, axis_edges
+from lowrank_blocks.structures.grids import DiagonalLocal, Global, Localized, Partition, Structure
+
+_ROUNDING = 1e-14  # of the sums behind a bound
+_NOISE = 1e-28  # energy, as a share of the whole, below which values are rounding and are not searched for
+_REFINED = 1e-13  # share of the energy: smaller gaps are not searched
+_TREES = 6  # partitions met on the way whose best ranks at the budget are tried
+
+
+def rectangles_of(matrix: Matrix, *, max_depth: int, min_block: int, rows: Axis, cols: Axis) -> Rectangles:
+    """Compute the spectra of all rectangles that dyadic cuts can make."""
+    depth, least = as_count(max_depth, "max_depth"), as_count(min_block, "min_block", least=1)
+    starts = [
+        axis_edges(as_axis(axis, name), length, name)
+        for axis, length, name in zip((rows, cols), matrix.shape, ("rows", "cols"), strict=True)
+    ]
+    row_levels, col_levels = (halvings(edges, depth, least) for edges in starts)
+    from tqdm import tqdm
+
+    exponent = common_exponent(matrix)
+    pairs = [(i, j) for i in range(len(row_levels)) for j in range(len(col_levels))]
+    shown = tqdm(pairs, desc="spectra", disable=None, leave=False, delay=1)
+    spectra = {
+        (i, j): list(singular_values(Localized(row_levels[i], col_levels[j]).split(matrix), exponent))
+        for i, j in shown
+    }
+    return Rectangles(row_levels, col_levels, spectra)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The best structure found at a budget.
+
+    Attributes
+    ----------
+    structure : Structure
+        The partition.
+    energy : float
+        Energy that it discards with its best ranks.
+    bound : float
+        No candidate within the budget discards less.
+    """
+
+    structure: Structure
+    energy: float
+    bound: float
+
+
+def best_answer(rectangles: Rectangles, trees: Sequence[Tree], budget: int) -> Answer:
+    """Return the best structure at a budget: the best candidate, refined where the bound leaves a gap."""
+    bound = energy_bound(trees, budget)
+    critical = max(trees, key=lambda tree: tree.bound - tree.price * budget)
+    best = _best(rectangles, list(_candidates(rectangles, trees, budget)), critical.price, budget)
+    if best.energy - bound <= _REFINED * rectangles.energy:
+        return Answer(best.candidate.structure, best.energy, min(bound, best.energy))
+    found = refine(rectangles, critical.price, budget, best.energy - bound)
+    if found.leaves is not None:
+        choices = [best.candidate, _partition(rectangles, found.leaves)]
+        best = _best(rectangles, choices, critical.price, budget)
+    return Answer(best.candidate.structure, best.energy, best.energy if found.exhaustive else bound)
+
+
+def search(rectangles: Rectangles, budget: int) -> list[Tree]:
+    """Return the trees met on the way to the critical price of a budget; the last two enclose it."""
+    total = rectangles.energy
+    low = best_tree(rectangles, 2 * total)  # buys nothing
+    if total == 0:
+        return [low]
+    m, n = rectangles.rows[0][-1], rectangles.cols[0][-1]
+    high = best_tree(rectangles, _NOISE * total / (m * n))
+    met = []
+    while high.n_parameters > budget > low.n_parameters:
+        price = (low.energy - high.energy) / (high.n_parameters - low.n_parameters)
+        tree = best_tree(rectangles, price)
+        met.append(tree)
+        chord = low.energy + price * low.n_parameters
+        between = low.n_parameters < tree.n_parameters < high.n_parameters
+        if tree.bound >= chord * (1 - 1e-12) or not between:
+            break  # low and high are neighbours on the hull
+        if tree.n_parameters <= budget:
+            low = tree
+        else:
+            high = tree
+    return [*met, low, high]
+
+
+def energy_bound(trees: Sequence[Tree], budget: int) -> float:
+    """Return the energy that every candidate within the budget discards at least (weak duality)."""
+    return max(0.0, *((1 - _ROUNDING) * tree.bound - tree.price * budget for tree in trees))
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A structure, its rectangles, and the energy in none of them."""
+
+    structure: Structure
+    places: Sequence[Place]
+    uncovered: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """A candidate with its best ranks: energy discarded, and numbers stored for more than rounding."""
+
+    candidate: _Candidate
+    energy: float
+    count: int
+
+
+def _best(rectangles: Rectangles, candidates: Sequence[_Candidate], price: float, budget: int) -> _Judged:
+    """Return the candidate of least error; among equals the one with fewest numbers, then fewest blocks."""
+    judged: list[_Judged] = []
+    least, tie = math.inf, TIE * math.sqrt(rectangles.energy)
+    for candidate in candidates:
+        floor = _floor(rectangles, candidate, price) - price * budget
+        if floor > 0 and math.sqrt(floor) > least + tie:
+            continue
+        judged.append(_judge(rectangles, candidate, budget))
+        least = min(least, math.sqrt(judged[-1].energy))
+    ties = [j for j in judged if math.sqrt(j.energy) <= least + tie]
+    return min(ties, key=lambda j: (j.count, len(j.candidate.places)))
+
+
+def _candidates(rectangles: Rectangles, trees: Sequence[Tree], budget: int) -> Iterator[_Candidate]:
+    yield from _named(rectangles)
+    nearest = [*reversed(trees[-2:]), *sorted(trees[:-2], key=lambda t: abs(t.n_parameters - budget))]
+    for leaves in list(dict.fromkeys(tree.leaves for tree in nearest))[:_TREES]:
+        yield _partition(rectangles, leaves)
+
+
+def _partition(rectangles: Rectangles, leaves: Sequence[Place]) -> _Candidate:
+    return _Candidate(Partition.of_blocks([rectangles.block(p) for p in leaves]), leaves)
+
+
+def _named(rectangles: Rectangles) -> Iterator[_Candidate]:
+    """Yield the named structures among the candidates."""
+    for i, rows in enumerate(rectangles.rows):
+        for j, cols in enumerate(rectangles.cols):
+            grid = rectangles.grid(i, j)
+            yield _Candidate(_grid(rows, cols), grid)
+            if len(rows) == len(cols) > 2 and _is_even(rows) and _is_even(cols):
+                off = math.fsum(rectangles.nodes[i, j].tails[a, b, 0] for _, _, a, b in grid if a != b)
+                yield _Candidate(DiagonalLocal(len(rows) - 1), [p for p in grid if p[2] == p[3]], off)
+
+
+def _floor(rectangles: Rectangles, candidate: _Candidate, price: float) -> float:
+    """Return the least of ``energy + price * n_parameters`` over the ranks of a candidate."""
+    spectra = [rectangles.spectrum(p) for p in candidate.places]
+    costs = _costs(rectangles, candidate.places)
+    kept = (float(np.minimum(np.square(s), price * c).sum()) for s, c in zip(spectra, costs, strict=True))
+    return candidate.uncovered + math.fsum(kept)
+
+
+def _judge(rectangles: Rectangles, candidate: _Candidate, budget: int) -> _Judged:
+    spectra = [rectangles.spectrum(p) for p in candidate.places]
+    costs = _costs(rectangles, candidate.places)
+    ranks = best_ranks(spectra, costs, budget).ranks.tolist()
+    tails = (float(tail_energy(s)[r]) for s, r in zip(spectra, ranks, strict=True))
+    noise = TIE * math.sqrt(rectangles.energy)
+    useful = (min(r, int(np.count_nonzero(s > noise))) for s, r in zip(spectra, ranks, strict=True))
+    count = sum(r * c for r, c in zip(useful, costs, strict=True))
+    return _Judged(candidate, math.fsum([candidate.uncovered, *tails]), count)
+
+
+def _costs(rectangles: Rectangles, places: Sequence[Place]) -> list[int]:
+    return [block_cost(rectangles.block(p).shape) for p in places]
+
+
+def _grid(rows: Edges, cols: Edges) -> Structure:
+    if len(rows) == len(cols) == 2:
+        return Global()
+    return Localized(*(len(edges) - 1 if _is_even(edges) else edges for edges in (rows, cols)))
+
+
+def _is_even(edges: Edges) -> bool:
+    parts = len(edges) - 1
+    return edges == tuple(i * edges[-1] // parts for i in range(parts + 1))

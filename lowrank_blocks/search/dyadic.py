@@ -1,0 +1,132 @@
+"""Nested cuts of both axes, and the spectra of all rectangles between them.
+
+Level i of an axis is a tuple of edges; every level refines the one before. A rectangle is an
+interval of the rows at one level times an interval of the columns at another.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lowrank_blocks.linalg import Spectrum, tail_energy
+from lowrank_blocks.structures.axes import Block
+
+Edges = tuple[int, ...]
+Floats = NDArray[np.float64]
+Pair = tuple[int, int]
+Place = tuple[int, int, int, int]
+
+Cut = int
+ROWS: Cut = 1
+COLS: Cut = 2
+
+
+def halvings(edges: Edges, max_depth: int, min_block: int) -> list[Edges]:
+    """Return the levels of an axis: the whole, the given parts, and their halves of halves.
+
+    The j-th halving of a part [a, b) cuts at ``a + i * (b - a) // 2**j``. Halving stops at
+    `max_depth`, and before any part would be shorter than `min_block`.
+    """
+    levels: list[Edges] = [(0, edges[-1])] if len(edges) > 2 else []
+    for depth in range(max_depth + 1):
+        cuts = [a + i * (b - a) // 2**depth for a, b in pairwise(edges) for i in range(2**depth)]
+        level = (*cuts, edges[-1])
+        if depth and min(b - a for a, b in pairwise(level)) < min_block:
+            break
+        levels.append(level)
+    return levels
+
+
+@dataclass(frozen=True)
+class Node:
+    """All rectangles at one pair of levels: energies of their singular values, and their costs.
+
+    Attributes
+    ----------
+    energies : (rows, cols, k) array
+        Squared singular values, descending, padded with zeros.
+    tails : (rows, cols, k + 1) array
+        Energy left by every truncation.
+    costs : (rows, cols) array
+        Numbers stored for one unit of rank.
+    """
+
+    energies: Floats
+    tails: Floats
+    costs: Floats
+
+
+class Rectangles:
+    """The spectra of all rectangles of nested cuts.
+
+    Parameters
+    ----------
+    rows, cols : sequence of edges
+        Levels of both axes, as from `halvings`.
+    spectra : dict of (int, int) to list of arrays
+        Singular values of the blocks of the grid at each pair of levels, row by row.
+    """
+
+    def __init__(
+        self, rows: Sequence[Edges], cols: Sequence[Edges], spectra: dict[Pair, list[Spectrum]]
+    ) -> None:
+        self.rows, self.cols = list(rows), list(cols)
+        self.spectra = spectra
+        self.nodes = {(i, j): _node(self.rows[i], self.cols[j], found) for (i, j), found in spectra.items()}
+
+    @property
+    def energy(self) -> float:
+        """Squared norm of the matrix."""
+        return float(self.nodes[0, 0].tails[0, 0, 0])
+
+    def spectrum(self, place: Place) -> Spectrum:
+        """Return the singular values of one rectangle."""
+        i, j, a, b = place
+        return self.spectra[i, j][a * (len(self.cols[j]) - 1) + b]
+
+    def block(self, place: Place) -> Block:
+        """Return where a rectangle lies."""
+        i, j, a, b = place
+        rows, cols = self.rows[i], self.cols[j]
+        return Block(slice(rows[a], rows[a + 1]), slice(cols[b], cols[b + 1]))
+
+    def grid(self, i: int, j: int) -> list[Place]:
+        """Return all rectangles at a pair of levels, row by row."""
+        return [(i, j, a, b) for a in range(len(self.rows[i]) - 1) for b in range(len(self.cols[j]) - 1)]
+
+    def children(self, place: Place, kind: Cut) -> list[Place]:
+        """Return the rectangles that a cut makes of one, first to last."""
+        i, j, a, b = place
+        if kind == ROWS:
+            first, last = self._family(self.rows, i, a)
+            return [(i + 1, j, child, b) for child in range(first, last)]
+        first, last = self._family(self.cols, j, b)
+        return [(i, j + 1, a, child) for child in range(first, last)]
+
+    def first_children(self, i: int, j: int, kind: Cut) -> list[int]:
+        """Return where the children of every interval begin at the next level of the axis that is cut."""
+        levels, level = (self.rows, i) if kind == ROWS else (self.cols, j)
+        return [self._family(levels, level, k)[0] for k in range(len(levels[level]) - 1)]
+
+    def _family(self, levels: list[Edges], level: int, k: int) -> tuple[int, int]:
+        inner, outer = levels[level + 1], levels[level]
+        return bisect_left(inner, outer[k]), bisect_left(inner, outer[k + 1])
+
+
+def _node(rows: Edges, cols: Edges, spectra: Sequence[Spectrum]) -> Node:
+    heights, widths = np.diff(rows), np.diff(cols)
+    longest = max(map(len, spectra))
+    padded = np.zeros((len(spectra), longest))
+    tails = np.zeros((len(spectra), longest + 1))
+    for k, spectrum in enumerate(spectra):
+        padded[k, : len(spectrum)] = np.square(spectrum)
+        tails[k, : len(spectrum) + 1] = tail_energy(spectrum)
+    grid = (len(heights), len(widths))
+    costs = (heights[:, None] + widths).astype(np.float64)
+    return Node(padded.reshape(*grid, -1), tails.reshape(*grid, -1), costs)

@@ -1,0 +1,1 @@
+"""Spectra, ranks, truncation: the one solver behind every structure."""

@@ -1,0 +1,81 @@
+"""From the factors of blocks to an `Approximation`; energies of whole matrices."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from lowrank_blocks._validation import Matrix
+from lowrank_blocks.linalg import Accuracy, BlockFactors, Factors, scaled
+from lowrank_blocks.solver.approximation import Approximation
+from lowrank_blocks.structures.grids import Structure
+
+_SLAB = 1 << 19  # entries squared at a time
+_CAST = math.sqrt(2) * 2.0**-24  # both factors rounded to float32, relative to the norm of their product
+
+
+def assembled(
+    matrix: Matrix,
+    structure: Structure,
+    found: Sequence[BlockFactors],
+    *,
+    exponent: int,
+    error: float,
+    norm: float,
+    guarantee: str,
+    lower_bound: float | None = None,
+) -> Approximation:
+    """Return the approximation with these factors; error and norm are divided by ``2**exponent``."""
+    relative_error = error / norm if norm else 0.0
+    single = matrix.dtype != np.float64
+    return Approximation(
+        structure=structure,
+        shape=(matrix.shape[0], matrix.shape[1]),
+        ranks=locked(np.array([f.factors[0].shape[1] for f in found], dtype=np.int64)),
+        factors=tuple(_stored(f.factors, single) for f in found),
+        error=math.ldexp(error, exponent),
+        relative_error=relative_error,
+        guarantee=guarantee,
+        lower_bound=relative_error if lower_bound is None else min(lower_bound, relative_error),
+        accuracy=Accuracy(
+            tuple(f.method for f in found),
+            tuple(math.ldexp(f.excess + _CAST * single * f.norm, exponent) for f in found),
+            math.ldexp(norm, exponent),
+        ),
+    )
+
+
+def energy(parts: Iterable[Matrix], exponent: int) -> float:
+    """Return the sum of the squares of all entries divided by ``2**exponent``."""
+    scaled_parts = (scaled(part, exponent) for part in parts)
+    return math.fsum(x for part in scaled_parts for x in np.einsum("ij,ij->i", part, part).tolist())
+
+
+def row_slabs(matrix: Matrix) -> Iterator[Matrix]:
+    """Yield some rows at a time."""
+    step = max(1, _SLAB // matrix.shape[1])
+    return (matrix[i : i + step] for i in range(0, len(matrix), step))
+
+
+def require_norm(norm: float, exponent: int) -> None:
+    """Refuse a matrix whose Frobenius norm, here divided by ``2**exponent``, is no float64."""
+    try:
+        math.ldexp(norm, exponent)
+    except OverflowError:
+        raise ValueError(
+            "dW must have a Frobenius norm below 1.8e308, the largest float64; divide it by a power of two."
+        ) from None
+
+
+def locked(array: Matrix) -> Matrix:
+    """Return the array, read-only from now on."""
+    array.flags.writeable = False
+    return array
+
+
+def _stored(factors: Factors, single: bool) -> Factors:
+    dtype = np.float32 if single else np.float64
+    b, a = (locked(np.ascontiguousarray(f, dtype=dtype)) for f in factors)
+    return b, a

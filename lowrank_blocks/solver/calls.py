@@ -1,0 +1,145 @@
+"""What users call: the best approximation, the spectra of the blocks, the curve over all budgets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from numpy.typing import ArrayLike
+
+from lowrank_blocks._validation import as_matrix
+from lowrank_blocks.allocation.ranks import (
+    Allocation,
+    adaptive,
+)
+from lowrank_blocks.solver.approximation import Approximation
+from lowrank_blocks.solver.curves import ErrorCurve
+from lowrank_blocks.solver.decomposition import Decomposition, decompose_view
+from lowrank_blocks.solver.direct import approximate_directly
+from lowrank_blocks.structures.grids import Structure, as_structure
+
+
+def approximate(
+    dW: ArrayLike, structure: Structure, budget: int, *, allocate: Allocation = adaptive
+) -> Approximation:
+    """Return the best approximation of a matrix by low-rank blocks within a budget.
+
+    Squared Frobenius errors of disjoint blocks add, and each is least for the truncated SVD of its
+    block, so for the ranks used no factors have a smaller error.
+
+    Parameters
+    ----------
+    dW : (m, n) array_like
+        Real finite matrix. Float64, integers and booleans give float64 factors; float16, bfloat16
+        and float32 are solved in float64 and give float32 factors. It is never written to.
+    structure : Structure
+        Which blocks are approximated: `Global`, `DiagonalLocal`, `Localized`.
+    budget : int
+        Most numbers that the factors may store; see `rank_budget` and `fraction_budget`.
+    allocate : callable, optional
+        How the budget is spent: `adaptive` (default), `uniform` or any function
+        ``(spectra, costs, budget) -> ranks``.
+
+    Returns
+    -------
+    Approximation
+        With ``n_parameters <= budget``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `dW` is not a nonempty finite real matrix, `structure` no structure or one that does not
+        fit its shape, `budget` not a non-negative integer, or the allocation returns ranks that
+        are not one a block, negative, too large for a block or beyond the budget.
+
+    References
+    ----------
+    Eckart & Young, doi 10.1007/BF02288367; Barazandeh et al., arXiv 2506.00236.
+
+    Examples
+    --------
+    >>> import numpy as np, lowrank_blocks as lb
+    >>> dW = np.diag([3.0, 2.0, 1.0, 1.0])
+    >>> best = lb.approximate(dW, lb.Global(), lb.rank_budget(dW.shape, rank=2))
+    >>> round(best.error, 12) == round(2**0.5, 12)
+    True
+    """
+    matrix, structure = as_matrix(dW), as_structure(structure)
+    direct = approximate_directly(matrix, structure, budget, allocate)
+    return direct or decompose_view(matrix, structure).within(budget, allocate=allocate)
+
+
+def decompose(dW: ArrayLike, structure: Structure) -> Decomposition:
+    """Compute the spectra of all blocks once, to ask for any budget or ranks later.
+
+    Parameters
+    ----------
+    dW : (m, n) array_like
+        Real finite matrix. The decomposition keeps a copy of its own, for the factors.
+    structure : Structure
+        Which blocks are approximated.
+
+    Returns
+    -------
+    Decomposition
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `approximate`.
+
+    Examples
+    --------
+    >>> import numpy as np, lowrank_blocks as lb
+    >>> parts = lb.decompose(np.diag([3.0, 2.0, 1.0, 1.0]), lb.DiagonalLocal(2))
+    >>> [s.round(9).tolist() for s in parts.spectra]
+    [[3.0, 2.0], [1.0, 1.0]]
+    >>> parts.truncate([2, 0])
+    Approximation(DiagonalLocal(2) of a 4×4 matrix, ranks 0–2, 8 parameters, relative error 0.3651)
+    """
+    matrix = as_matrix(dW).copy()
+    matrix.flags.writeable = False
+    return decompose_view(matrix, as_structure(structure))
+
+
+def error_curve(
+    dW: ArrayLike,
+    structure: Structure,
+    budgets: Sequence[int] | None = None,
+    *,
+    allocate: Allocation = adaptive,
+) -> ErrorCurve:
+    """Return the error of a structure against its parameter count, from one pass over the spectra.
+
+    Parameters
+    ----------
+    dW : (m, n) array_like
+        Real finite matrix; never written to.
+    structure : Structure
+        Which blocks are approximated.
+    budgets : sequence of int, optional
+        Increasing budgets to evaluate, each as `approximate` would. By default all steps of the
+        curve: for `adaptive`, singular values bought in order of energy per stored number, which is
+        optimal at every step, and between the steps too if all blocks have one cost (a grid that
+        divides the shape); if not, `ErrorCurve.at` and `ErrorCurve.budget_for` solve between the
+        steps. For `uniform`, every common rank.
+    allocate : callable, optional
+        `adaptive` (default), `uniform`, or with `budgets` any allocation.
+
+    Returns
+    -------
+    ErrorCurve
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `approximate`; if `budgets` is empty, negative, not of ints or does not increase; or
+        if it is left out for an allocation that is neither `adaptive` nor `uniform`.
+
+    Examples
+    --------
+    >>> import numpy as np, lowrank_blocks as lb
+    >>> lb.error_curve(np.eye(4), lb.Localized(2))
+    ErrorCurve(Localized(2), 5 steps, 0 to 16 parameters, relative error 1 to 0)
+    """
+    parts = decompose_view(as_matrix(dW), as_structure(structure))
+    return parts.error_curve(budgets, allocate=allocate)

@@ -1,0 +1,252 @@
+"""Error against budget: every point of the trade-off from spectra that exist."""
+
+from __future__ import annotations
+
+import json
+import math
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lowrank_blocks._tables import Table
+from lowrank_blocks._validation import Shape, as_count, as_real
+from lowrank_blocks.allocation.ranks import Allocation, Ranks, adaptive, uniform
+from lowrank_blocks.linalg import Spectrum, tail_energy
+
+Points = tuple[NDArray[np.int64], NDArray[np.float64]]
+
+
+@dataclass(frozen=True, eq=False)
+class Solver:
+    """What it takes to solve at budgets between the steps of a curve; it holds no matrix.
+
+    Attributes
+    ----------
+    spectra : tuple of arrays
+        Singular values of every block.
+    costs : array of int
+        Numbers stored for one unit of rank in every block.
+    uncovered : float
+        Energy in no block.
+    allocate : callable
+        `adaptive` or `uniform`.
+    """
+
+    spectra: tuple[Spectrum, ...]
+    costs: Ranks
+    uncovered: float
+    allocate: Allocation
+
+    def __call__(self, budget: int) -> float:
+        """Return the relative error within a budget."""
+        ranks = np.asarray(self.allocate(self.spectra, self.costs, budget))
+        tails = [tail_energy(s) for s in self.spectra]
+        total = math.fsum([self.uncovered, *(float(t[0]) for t in tails)])
+        left = math.fsum([self.uncovered, *(float(t[r]) for t, r in zip(tails, ranks, strict=True))])
+        return math.sqrt(left / total) if total else 0.0
+
+    @property
+    def everything(self) -> int:
+        """Numbers stored by all ranks."""
+        return sum(len(s) * int(c) for s, c in zip(self.spectra, self.costs, strict=True))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ErrorCurve:
+    """The least relative error of a structure as a staircase over its parameter count.
+
+    Made by `error_curve`; its arrays are read-only.
+
+    Attributes
+    ----------
+    label : str
+        The structure, and the allocation if it is not `adaptive`.
+    shape : (int, int)
+        Shape of the matrix.
+    n_parameters : (k,) array of int
+        Stored numbers at the steps, strictly increasing.
+    relative_error : (k,) array of float
+        Relative error from each step on, nonincreasing.
+    lower_bound : (k,) array of float or None
+        A lower bound on the relative error of all candidates at exactly these counts, where they
+        are searched (`partition_curve`); None where the curve itself is the optimum.
+
+    Examples
+    --------
+    >>> import numpy as np, lowrank_blocks as lb
+    >>> curve = lb.error_curve(np.diag([4.0, 0.0, 3.0]), lb.Localized(3))
+    >>> curve.n_parameters.tolist(), curve.relative_error.round(9).tolist()
+    ([0, 2, 4], [1.0, 0.6, 0.0])
+    >>> curve.at(3)
+    0.6
+    >>> curve.budget_for(0.7)
+    2
+    """
+
+    label: str
+    shape: Shape
+    n_parameters: NDArray[np.int64]
+    relative_error: NDArray[np.float64]
+    lower_bound: NDArray[np.float64] | None = None
+    _solve: Solver | None = None  # for budgets between the steps, where these do not tell all
+
+    def at(self, budget: int) -> float:
+        """Return the relative error within a budget, as `approximate` would at that budget.
+
+        It is that of the last step, unless the steps do not tell all: between given budgets, and with
+        blocks of different cost, it is solved for. A curve of given budgets with an allocation of
+        your own knows its steps only.
+
+        Parameters
+        ----------
+        budget : int
+            Most numbers that may be stored.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `budget` is not a non-negative integer, or is below the first step of a curve that
+            knows its steps only.
+        """
+        count = as_count(budget, "budget")
+        step = int(np.searchsorted(self.n_parameters, count, side="right")) - 1
+        if self._solve is None and step < 0:
+            raise ValueError(
+                f"budget must be at least {self.n_parameters[0]}, where the curve starts, got {count}."
+            )
+        known = float(self.relative_error[step]) if step >= 0 else 1.0
+        if self._solve is None or (step >= 0 and self.n_parameters[step] == count):
+            return known
+        return min(known, self._solve(count))
+
+    def budget_for(self, relative_error: float) -> int:
+        """Return the least budget that reaches a relative error.
+
+        Parameters
+        ----------
+        relative_error : float
+            The error to reach, at least 0.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `relative_error` is negative or not finite, or less than the curve ever reaches.
+        """
+        target = as_real(relative_error, "relative_error")
+        step = int(np.searchsorted(-self.relative_error, -target))
+        last = self.n_parameters[-1] if self._solve is None else self._solve.everything
+        high = int(self.n_parameters[step]) if step < len(self.n_parameters) else int(last)
+        least = self.at(high)
+        if least > target:
+            raise ValueError(
+                f"relative_error must be at least {least:.6g}, the least {self.label} reaches, got {target}."
+            )
+        if self._solve is None:
+            return high
+        between = range(int(self.n_parameters[step - 1]) if step else 0, high + 1)
+        return between[bisect_left(between, -target, key=lambda budget: -self.at(budget))]
+
+    @property
+    def table(self) -> Table:
+        """The steps as a `Table`."""
+        columns = self._columns()
+        return Table(tuple(columns), tuple(zip(*columns.values(), strict=True)), self.label)
+
+    def to_csv(self) -> str:
+        """Return CSV with every digit, one line a step."""
+        return self.table.to_csv()
+
+    def to_json(self) -> str:
+        """Return a JSON object with label, shape and one list a column."""
+        document = {"label": self.label, "shape": list(self.shape), **self._columns()}
+        return json.dumps(document, allow_nan=False) + "\n"
+
+    def to_dataframe(self) -> Any:
+        """Return a `pandas.DataFrame`, one row a step.
+
+        Raises
+        ------
+        ModuleNotFoundError
+            If pandas is not installed.
+        """
+        return self.table.to_dataframe()
+
+    def _columns(self) -> dict[str, list[Any]]:
+        columns = {"n_parameters": self.n_parameters, "relative_error": self.relative_error}
+        if self.lower_bound is not None:
+            columns["lower_bound"] = self.lower_bound
+        return {name: column.tolist() for name, column in columns.items()}
+
+    def __repr__(self) -> str:
+        first, last = self.relative_error[0], self.relative_error[-1]
+        return (
+            f"ErrorCurve({self.label}, {len(self.n_parameters)} steps, {self.n_parameters[0]} to "
+            f"{self.n_parameters[-1]} parameters, relative error {first:.4g} to {last:.4g})"
+        )
+
+
+def as_budgets(values: object) -> list[int]:
+    """Return a nonempty, strictly increasing sequence of budgets as ints, or say why it is none."""
+    if isinstance(values, (str, bytes)) or not isinstance(values, (Sequence, np.ndarray)):
+        raise TypeError(f"budgets must be a sequence of non-negative integers, got {values!r}.")
+    budgets = [as_count(value, f"budgets[{i}]") for i, value in enumerate(values)]
+    if not budgets:
+        raise ValueError("budgets must be a nonempty sequence, got none; leave it out for all steps.")
+    for i in range(1, len(budgets)):
+        if budgets[i - 1] >= budgets[i]:
+            raise ValueError(
+                f"budgets must increase, got {budgets[i - 1]} before budgets[{i}] = {budgets[i]}."
+            )
+    return budgets
+
+
+def steps(spectra: Sequence[Spectrum], costs: Ranks, allocate: Allocation) -> Points:
+    """Return the parameter counts at which an allocation reaches a new error, and the energy it discards.
+
+    Raises
+    ------
+    ValueError
+        If the allocation is neither `adaptive` nor `uniform`: the steps of others are not known.
+    """
+    if allocate is adaptive:
+        return _adaptive_steps(spectra, costs)
+    if allocate is uniform:
+        return _uniform_steps(spectra, costs)
+    raise ValueError(
+        "budgets must be given for an allocation that is neither adaptive nor uniform, got none."
+    )
+
+
+def frontier(n_parameters: NDArray[np.int64], errors: NDArray[np.float64]) -> Points:
+    """Drop the points that store no fewer numbers than one of no greater error."""
+    order = np.lexsort((errors, n_parameters))
+    count, error = n_parameters[order], errors[order]
+    below = np.minimum.accumulate(error)
+    keep = np.append(True, error[1:] < below[:-1])
+    return count[keep], error[keep]
+
+
+def _adaptive_steps(spectra: Sequence[Spectrum], costs: Ranks) -> Points:
+    """Buy all positive values in order of energy per stored number: optimal at every count it spends."""
+    values = np.concatenate(spectra)
+    energy = np.square(values)
+    bought = np.count_nonzero(energy)
+    if (costs == costs[0]).all():
+        return costs[0] * np.arange(bought + 1), tail_energy(np.sort(values)[::-1][:bought])
+    price = np.repeat(costs, [len(s) for s in spectra])
+    order = np.argsort(-energy / price, kind="stable")[:bought]
+    return np.append(0, np.cumsum(price[order])), tail_energy(values[order])
+
+
+def _uniform_steps(spectra: Sequence[Spectrum], costs: Ranks) -> Points:
+    longest = max(len(s) for s in spectra)
+    price = np.zeros(longest + 1, dtype=np.int64)
+    discarded = np.zeros(longest + 1)
+    for spectrum, cost in zip(spectra, costs, strict=True):
+        price[1 : len(spectrum) + 1] += cost
+        discarded[: len(spectrum) + 1] += tail_energy(spectrum)
+    return np.cumsum(price), discarded

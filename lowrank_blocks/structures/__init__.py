@@ -1,0 +1,1 @@
+"""Which blocks of a matrix are stored: geometry only."""
