@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     from lowrank_blocks.solver.calls import approximate, decompose, error_curve
     from lowrank_blocks.solver.curves import ErrorCurve
     from lowrank_blocks.solver.decomposition import Decomposition
-    from lowrank_blocks.structures.axes import Block
-    from lowrank_blocks.structures.grids import DiagonalLocal, Global, Localized, Partition, Structure
+    from lowrank_blocks.structures.base import Layout, Structure
+    from lowrank_blocks.structures.blocks import Blocks
+    from lowrank_blocks.structures.cells import Block
+    from lowrank_blocks.structures.grids import DiagonalLocal, Global, Localized
 
 __version__ = "0.1.0"
 
@@ -43,7 +45,9 @@ _NAMES = {
     "solver.decomposition": ["Decomposition"],
     "datasets.example": ["load_example"],
     "models.layers": ["LayerRanks", "allocate_ranks"],
-    "structures.axes": ["Block"],
+    "structures.base": ["Layout", "Structure"],
+    "structures.blocks": ["Blocks"],
+    "structures.cells": ["Block"],
     "plotting": [
         "plot_comparison",
         "plot_error_curves",
@@ -57,7 +61,7 @@ _NAMES = {
     "search.partitions": ["BestPartition", "best_partition", "partition_curve"],
     "solver.calls": ["approximate", "decompose", "error_curve"],
     "linalg": ["Accuracy", "set_workers"],
-    "structures.grids": ["DiagonalLocal", "Global", "Localized", "Partition", "Structure"],
+    "structures.grids": ["DiagonalLocal", "Global", "Localized"],
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 
@@ -66,14 +70,15 @@ __all__ = [
     "Approximation",
     "BestPartition",
     "Block",
+    "Blocks",
     "Comparison",
     "Decomposition",
     "DiagonalLocal",
     "ErrorCurve",
     "Global",
     "LayerRanks",
+    "Layout",
     "Localized",
-    "Partition",
     "Report",
     "Row",
     "Structure",

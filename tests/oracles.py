@@ -14,7 +14,7 @@ def tolerance(data, safety=256.0, eps=EPS):
     return safety * eps * math.hypot(*np.asarray(data, dtype=np.float64).ravel().tolist())
 
 
-# Geometry: a block is a pair of index lists, rows and columns.
+# Geometry: a block is an array that holds, for each of its entries, the place in `W.ravel()`.
 
 
 def axis_parts(axis, length):
@@ -24,27 +24,32 @@ def axis_parts(axis, length):
     return [list(range(axis[k], axis[k + 1])) for k in range(len(axis) - 1)]
 
 
+def places(rows, cols, n):
+    """Return the block of some rows and some columns of a matrix with n columns."""
+    return np.asarray(rows)[:, None] * n + np.asarray(cols)
+
+
 def grid(rows, cols, m, n):
     """Return all blocks of a grid, row by row."""
-    return [(r, c) for r in axis_parts(rows, m) for c in axis_parts(cols, n)]
+    return [places(r, c, n) for r in axis_parts(rows, m) for c in axis_parts(cols, n)]
 
 
 def diagonal(parts, m, n):
     """Return the diagonal blocks of a grid."""
     row_parts, col_parts = axis_parts(parts, m), axis_parts(parts, n)
-    return [(row_parts[k], col_parts[k]) for k in range(len(row_parts))]
+    return [places(row_parts[k], col_parts[k], n) for k in range(len(row_parts))]
 
 
 def pick(W, block):
     """Return the entries of one block in float64."""
-    return np.asarray(W, dtype=np.float64)[np.ix_(*block)]
+    return np.asarray(W, dtype=np.float64).ravel()[block]
 
 
 def coverage(blocks, shape):
     """Return how many blocks hold each entry."""
     count = np.zeros(shape, dtype=int)
     for block in blocks:
-        count[np.ix_(*block)] += 1
+        count.ravel()[block] += 1
     return count
 
 
@@ -55,7 +60,7 @@ def block_spectra(W, blocks):
 
 def block_costs(blocks):
     """Return what one unit of rank costs in each block: a column of B and a row of A."""
-    return [len(rows) + len(cols) for rows, cols in blocks]
+    return [sum(block.shape) for block in blocks]
 
 
 # Errors.

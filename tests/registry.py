@@ -7,7 +7,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import strategies as st
-from oracles import coverage, diagonal, grid
+from oracles import coverage, diagonal, grid, places
+from toy import Checkerboard, checkers
 
 import lowrank_blocks as lb
 
@@ -21,10 +22,12 @@ class Kind:
     blocks: Callable[[int, int], list]
     least: tuple[int, int] = (1, 1)
     square: bool = False
+    even: bool = False
 
     def fits(self, shape):
         m, n = shape
-        return m >= self.least[0] and n >= self.least[1] and (m == n or not self.square)
+        large = m >= self.least[0] and n >= self.least[1]
+        return large and (m == n or not self.square) and not (self.even and (m % 2 or n % 2))
 
 
 KINDS = [
@@ -58,11 +61,22 @@ KINDS = [
         (4, 6),
     ),
     Kind(
-        "partition",
-        lambda m, n: lb.Partition([(0, 2, 0, n), (2, m, 0, 1), (3, m, 2, n)]),
-        lambda m, n: [([0, 1], range(n)), (range(2, m), [0]), (range(3, m), range(2, n))],
+        "rectangles",
+        lambda m, n: lb.Blocks([(slice(0, 2), slice(0, n)), (range(2, m), [0]), (range(3, m), range(2, n))]),
+        lambda m, n: [
+            places([0, 1], range(n), n),
+            places(range(2, m), [0], n),
+            places(range(3, m), range(2, n), n),
+        ],
         (5, 4),
     ),
+    Kind(
+        "rows × columns",
+        lambda m, n: lb.Blocks([(range(0, m, 2), (n - 1, 0, 2)), ([3, 1], slice(0, n))]),
+        lambda m, n: [places(range(0, m, 2), [n - 1, 0, 2], n), places([3, 1], range(n), n)],
+        (4, 4),
+    ),
+    Kind("checkerboard", lambda m, n: Checkerboard(), checkers, (2, 2), even=True),
 ]
 COVERING = [kind for kind in KINDS if coverage(kind.blocks(24, 24), (24, 24)).all()]
 
@@ -144,14 +158,35 @@ SMALL = {
     name: _locked(W)
     for name, W in (GENERIC | SPECIAL | {name: target.matrix for name, target in SYNTHETIC.items()}).items()
 }
+TELLING = (
+    "wide",
+    "tall",
+    "ragged",
+    "square",
+    "geometric",
+    "repeated",
+    "one entry",
+    "identity",
+    "zeros",
+    "1×1",
+)
 TARGETS = SMALL | {name: _locked(W) for name, W in GENUINE.items()}
 DTYPES = {"float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
 
 
 def each(kinds=KINDS, targets=SMALL):
-    """Parametrize a test over every structure × target that fits: arguments `kind` and `W`."""
+    """Parametrize a test over every structure × target that fits: arguments `kind` and `W`.
+
+    Of many targets, all but the telling ones are for ``-m exhaustive`` only.
+    """
+    few = len(targets) <= len(TELLING)
     pairs = [
-        pytest.param(kind, _locked(W), id=f"{kind.name}-{name}")
+        pytest.param(
+            kind,
+            _locked(W),
+            id=f"{kind.name}-{name}",
+            marks=() if few or name in TELLING else pytest.mark.exhaustive,
+        )
         for kind in kinds
         for name, W in targets.items()
         if kind.fits(W.shape)

@@ -70,7 +70,9 @@ def test_stacks_of_gram_matrices(around):
     parts = lb.decompose(matrix, structure)
     shares = parts.accuracy.bounds
     assert np.hypot.reduce(shares) <= DOUBLE * parts.norm
-    for block, spectrum, bound in zip(structure.split(matrix), parts.spectra, shares, strict=True):
+    for block, spectrum, bound in zip(
+        structure.layout(matrix.shape).split(matrix), parts.spectra, shares, strict=True
+    ):
         tails, exponent = gesvd_tails(block + (not block.any()))
         ours = np.linalg.norm(np.ldexp(spectrum, -exponent)[side // 2 :])
         expected = tails[side // 2] if block.any() else 0.0
@@ -117,15 +119,15 @@ def test_stacks_of_blocks(around, turned):
     made = lb.approximate(matrix, structure, 4 * 3 * (90 + wide), allocate=lb.uniform)
     few = "lapack" if around < 0 else "gram"
     assert made.accuracy.methods == ((few, few, "zero", few) if turned else (few, "zero", few, few))
-    for block, (b, a) in zip(structure.split(matrix), made.factors, strict=True):
+    for block, (b, a) in zip(structure.layout(matrix.shape).split(matrix), made.factors, strict=True):
         tails, exponent = gesvd_tails(block)
         half = exponent // 2
         left = np.ldexp(block, -exponent) - np.ldexp(b, -half) @ np.ldexp(a, half - exponent)
         assert np.linalg.norm(left) == pytest.approx(tails[3], rel=1e-10, abs=1e-300)
         assert b.shape[1] == a.shape[0] == 3
     for block, found in zip(
-        structure.split(matrix),
-        factors.leading_factors(structure.split(matrix), [3] * 4, exponent=298),
+        structure.layout(matrix.shape).split(matrix),
+        factors.leading_factors(structure.layout(matrix.shape).split(matrix), [3] * 4, exponent=298),
         strict=True,
     ):
         s = np.linalg.svd(np.ldexp(block, -298), compute_uv=False)
@@ -142,11 +144,14 @@ def test_slabs(around, monkeypatch):
     structure = lb.Localized(tuple(range(0, 40 * (4 + around) + 1, 40)), (0, 33, 66, 110))
     matrix = np.random.default_rng(2).standard_normal((40 * (4 + around), 110))
     parts = lb.decompose(matrix, structure)
-    for block, spectrum in zip(structure.split(matrix), parts.spectra, strict=True):
+    for block, spectrum in zip(structure.layout(matrix.shape).split(matrix), parts.spectra, strict=True):
         np.testing.assert_allclose(spectrum, np.linalg.svd(block, compute_uv=False), rtol=0, atol=1e-11)
     ranks = np.arange(3 * (4 + around)) % 7
     for block, rank, found in zip(
-        structure.split(matrix), ranks, factors.leading_factors(structure.split(matrix), ranks), strict=True
+        structure.layout(matrix.shape).split(matrix),
+        ranks,
+        factors.leading_factors(structure.layout(matrix.shape).split(matrix), ranks),
+        strict=True,
     ):
         u, s, vt = np.linalg.svd(block, full_matrices=False)
         np.testing.assert_allclose(
@@ -174,14 +179,14 @@ def test_panels(around, monkeypatch):
 
 def test_uncovered_and_finite_slabs(monkeypatch):
     """Energies outside the blocks and bad entries are found in whatever slab they are."""
-    monkeypatch.setattr("lowrank_blocks.structures.grids._SLAB", 64)
+    monkeypatch.setattr("lowrank_blocks.structures.picked._SLAB", 64)
     monkeypatch.setattr("lowrank_blocks._validation._SLAB", 64)
     matrix = np.random.default_rng(8).standard_normal((30, 20))
     structure = lb.DiagonalLocal(3)
     rest = matrix.copy()
-    for block in structure.blocks(matrix.shape):
+    for block in structure.layout(matrix.shape).cells():
         rest[block] = 0
-    np.testing.assert_array_equal(np.concatenate(list(structure.uncovered(matrix))), rest)
+    np.testing.assert_array_equal(np.concatenate(list(structure.layout(matrix.shape).outside(matrix))), rest)
     matrix[17, 5] = np.nan
     with pytest.raises(ValueError, match=r"got dW\[17, 5\] = nan"):
         lb.decompose(matrix, structure)

@@ -17,7 +17,7 @@ def axes(draw, longest=300):
 
 
 def row_edges(structure, length):
-    blocks = structure.blocks((length, 1))
+    blocks = structure.layout((length, 1)).cells()
     return [blocks[0].rows.start, *(block.rows.stop for block in blocks)]
 
 
@@ -51,20 +51,20 @@ def test_twice_the_parts_refine(parts, more):
 
 @given(axes(30), axes(30))
 def test_a_grid_of_numbers_of_parts_has_at_most_three_costs(rows, cols):
-    shapes = lb.Localized(rows[1], cols[1]).block_shapes((rows[0], cols[0]))
+    shapes = lb.Localized(rows[1], cols[1]).layout((rows[0], cols[0])).block_shapes
 
     assert len({p + q for p, q in shapes}) <= 3
 
 
 def test_blocks_come_row_by_row_with_explicit_ends():
-    blocks = lb.Localized(2, (0, 1, 5)).blocks((3, 5))
+    blocks = lb.Localized(2, (0, 1, 5)).layout((3, 5)).cells()
 
-    assert blocks == (
+    assert blocks == [
         lb.Block(slice(0, 1), slice(0, 1)),
         lb.Block(slice(0, 1), slice(1, 5)),
         lb.Block(slice(1, 3), slice(0, 1)),
         lb.Block(slice(1, 3), slice(1, 5)),
-    )
+    ]
     assert [block.shape for block in blocks] == [(1, 1), (1, 4), (2, 1), (2, 4)]
 
 
@@ -114,4 +114,4 @@ def test_every_entry_may_be_a_block():
 
 
 def test_edges_serve_both_axes_of_a_square_diagonal():
-    assert lb.DiagonalLocal((0, 1, 5)).block_shapes((5, 5)) == ((1, 1), (4, 4))
+    assert lb.DiagonalLocal((0, 1, 5)).layout((5, 5)).block_shapes == ((1, 1), (4, 4))

@@ -1,4 +1,4 @@
-"""`Partition` values, and the pictures and reports that show them."""
+"""`Blocks` values, and the pictures and reports that show them."""
 
 import matplotlib as mpl
 
@@ -11,48 +11,61 @@ import pytest
 import lowrank_blocks as lb
 from lowrank_blocks.cli import main
 
-L_SHAPE = ((0, 4, 0, 2), (4, 6, 0, 2), (4, 6, 2, 5))
+L_SHAPE = (
+    (range(0, 4), range(0, 2)),
+    (range(4, 6), range(0, 2)),
+    (range(4, 6), range(2, 5)),
+)
 
 
-def test_partition_is_a_value():
-    assert lb.Partition(L_SHAPE) == lb.Partition([list(r) for r in L_SHAPE])
-    assert hash(lb.Partition(L_SHAPE)) == hash(lb.Partition(L_SHAPE))
-    assert repr(lb.Partition(L_SHAPE)) == f"Partition({list(L_SHAPE)})"
-    assert repr(lb.Partition([(k, k + 1, 0, 1) for k in range(9)])) == "Partition(9 blocks)"
+def test_blocks_are_a_value():
+    same = [(slice(0, 4), (0, 1)), (np.arange(4, 6), [0, 1]), (range(4, 6), slice(2, 5))]
+    assert lb.Blocks(L_SHAPE) == lb.Blocks(same)
+    assert hash(lb.Blocks(L_SHAPE)) == hash(lb.Blocks(same))
+    assert repr(lb.Blocks(L_SHAPE)) == f"Blocks({list(L_SHAPE)})"
+    assert repr(lb.Blocks([([k], [0]) for k in range(9)])) == "Blocks(9 blocks)"
 
 
-def test_partition_approximates_its_rectangles_only():
+def test_blocks_approximate_their_entries_only():
     W = np.arange(30.0).reshape(6, 5)
-    X = lb.approximate(W, lb.Partition(L_SHAPE), 1000).to_dense()
+    X = lb.approximate(W, lb.Blocks(L_SHAPE), 1000).to_dense()
     mask = np.zeros((6, 5), dtype=bool)
     mask[:4, :2] = mask[4:, :2] = mask[4:, 2:] = True
     np.testing.assert_allclose(X, np.where(mask, W, 0), atol=1e-12)
 
 
 @pytest.mark.parametrize(
-    ("rectangles", "error", "message"),
+    ("blocks", "error", "message"),
     [
-        ([], TypeError, "rectangles must be a nonempty sequence"),
-        ("abcd", TypeError, "rectangles must be a nonempty sequence"),
-        ([(0, 1, 2)], TypeError, r"rectangles\[0\] must be four ints"),
-        ([(0, 1, 0.5, 1)], TypeError, r"rectangles\[0\]\[2\] must be a non-negative integer, got 0.5"),
+        ([], ValueError, r"blocks must be a nonempty sequence of \(rows, cols\), got none"),
+        ("abcd", TypeError, "blocks must be a nonempty sequence"),
+        ([(0, 1, 2)], TypeError, r"blocks\[0\] must be a pair \(rows, cols\)"),
+        ([([0], 3)], TypeError, r"cols of blocks\[0\] must be a slice .* got 3"),
+        ([([0], [0.5])], TypeError, r"cols of blocks\[0\] must be a slice .* got 0.5"),
+        ([([True], [0])], TypeError, r"rows of blocks\[0\] .* got the bool True; pass np.flatnonzero"),
+        ([([0], [0]), ([-1], [0])], ValueError, r"rows of blocks\[1\] .* got -1"),
+        ([([0, 2, 0], [0])], ValueError, r"rows of blocks\[0\] .* got 0 twice"),
+        ([([], [0])], ValueError, r"rows of blocks\[0\] .* got none"),
+        ([(slice(2, 2), [0])], ValueError, r"rows of blocks\[0\] .* got none"),
+        ([(slice(None), [0])], ValueError, r"must have a start and a stop, .* write slice\(0, length\)"),
         (
-            [(0, 1, 0, 1), (-1, 1, 0, 1)],
+            [(range(2), range(2)), ([5], [5]), ([3, 1], [7, 1])],
             ValueError,
-            r"rectangles\[1\]\[0\] must be a non-negative integer, got -1",
+            r"got blocks\[0\] and blocks\[2\]",
         ),
-        ([(2, 2, 0, 1)], ValueError, r"top < bottom and 0 <= left < right, got \(2, 2, 0, 1\)"),
-        ([(0, 2, 0, 2), (1, 3, 1, 3)], ValueError, r"disjoint, got \(0, 2, 0, 2\) and \(1, 3, 1, 3\)"),
     ],
 )
-def test_bad_rectangles(rectangles, error, message):
+def test_bad_blocks(blocks, error, message):
     with pytest.raises(error, match=message):
-        lb.Partition(rectangles)
+        lb.Blocks(blocks)
 
 
-def test_rectangles_beyond_the_matrix():
-    with pytest.raises(ValueError, match=r"within the shape \(4, 4\), got one that ends at \(6, 5\)"):
-        lb.approximate(np.eye(4), lb.Partition(L_SHAPE), 8)
+@pytest.mark.parametrize(
+    ("shape", "where"), [((5, 5), "row 5 in blocks.1."), ((6, 4), "column 4 in blocks.2.")]
+)
+def test_blocks_beyond_the_matrix(shape, where):
+    with pytest.raises(ValueError, match=rf"within the shape .*, got {where}"):
+        lb.approximate(np.ones(shape), lb.Blocks(L_SHAPE), 8)
 
 
 def test_plot_partition_draws_leaves_and_positive_ranks():

@@ -32,7 +32,9 @@ def planted(places, rank=1):
     ids=repr,
 )
 def test_planted_named_structures_come_back(structure):
-    places = [(b.rows.start, b.rows.stop, b.cols.start, b.cols.stop) for b in structure.blocks((64, 64))]
+    places = [
+        (b.rows.start, b.rows.stop, b.cols.start, b.cols.stop) for b in structure.layout((64, 64)).cells()
+    ]
     W, budget = planted(places, rank=2)
     found = lb.best_partition(W, budget, max_depth=3)
     assert found.structure == structure

@@ -45,7 +45,9 @@ def test_spectra_as_documented():
 def test_a_block_diagonal_matrix_is_zero_outside_its_blocks():
     target = synthetic.block_diagonal((8, 8), 4, 2)
 
-    assert not any(part.any() for part in lb.DiagonalLocal(4).uncovered(target.matrix))
+    assert not any(
+        part.any() for part in lb.DiagonalLocal(4).layout(target.matrix.shape).outside(target.matrix)
+    )
     assert target.matrix.any()
 
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from lowrank_blocks._validation import Shape, as_count, as_real, as_shape
 from lowrank_blocks.linalg import orthonormal_columns, tail_energy
-from lowrank_blocks.structures.grids import DiagonalLocal, Global, Localized, Structure
+from lowrank_blocks.structures.base import Structure
+from lowrank_blocks.structures.grids import DiagonalLocal, Global, Localized
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +149,7 @@ def unequal_blocks(shape: Shape, parts: int, ratio: float = 0.5, *, seed: int = 
         Seed of the order and of the random singular vectors.
     """
     structure, rng = Localized(parts), _rng(seed)
-    shapes = structure.block_shapes(as_shape(shape))
+    shapes = structure.layout(as_shape(shape)).block_shapes
     scales = as_real(ratio, "ratio") ** rng.permutation(len(shapes)).astype(np.float64)
     spectra = [scale / np.arange(1.0, min(s) + 1) for scale, s in zip(scales, shapes, strict=True)]
     return _assemble(f"{parts}×{parts} blocks of unequal scale", shape, structure, spectra, rng)
@@ -198,7 +199,7 @@ def _distances(shape: Shape) -> NDArray[np.float64]:
 
 
 def _blocks_of_rank(name: str, shape: Shape, structure: Structure, rank: int, seed: int) -> Target:
-    shapes = structure.block_shapes(as_shape(shape))
+    shapes = structure.layout(as_shape(shape)).block_shapes
     spectrum = np.arange(min(_rank(rank, s) for s in shapes), 0, -1.0)
     return _assemble(name, shape, structure, [spectrum] * len(shapes), _rng(seed))
 
@@ -210,9 +211,9 @@ def _assemble(
     spectra: Sequence[NDArray[np.float64]],
     rng: np.random.Generator,
 ) -> Target:
-    shapes = structure.block_shapes(shape)
+    shapes = structure.layout(shape).block_shapes
     blocks = [_with_spectrum(s, spectrum, rng) for s, spectrum in zip(shapes, spectra, strict=True)]
-    return Target(name, structure.join(blocks, shape), structure, tuple(spectra))
+    return Target(name, structure.layout(shape).join(blocks), structure, tuple(spectra))
 
 
 def _with_spectrum(

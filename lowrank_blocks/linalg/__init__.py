@@ -9,15 +9,18 @@ from lowrank_blocks.linalg.factors import BlockFactors, Factors, leading_factors
 from lowrank_blocks.linalg.lapack import orthonormal_columns
 from lowrank_blocks.linalg.leading import Known
 from lowrank_blocks.linalg.scaling import common_exponent, safe_exponent, scaled
+from lowrank_blocks.linalg.sequences import BlockSequence, Ragged
 from lowrank_blocks.linalg.threads import set_workers
 from lowrank_blocks.linalg.values import BlockSpectra, Spectrum, block_spectra, singular_values
 
 __all__ = [
     "Accuracy",
     "BlockFactors",
+    "BlockSequence",
     "BlockSpectra",
     "Factors",
     "Known",
+    "Ragged",
     "Spectrum",
     "block_spectra",
     "common_exponent",

@@ -12,7 +12,7 @@ from lowrank_blocks._validation import Matrix, Shape, as_matrix
 from lowrank_blocks.plotting._axes import HEAT, PAPER, axes, error_text, shorten
 from lowrank_blocks.search.partitions import BestPartition
 from lowrank_blocks.solver.approximation import Approximation
-from lowrank_blocks.structures.axes import Block
+from lowrank_blocks.structures.cells import Block
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -176,8 +176,10 @@ def _rectangles(blocks: Sequence[Block]) -> Any:
     from matplotlib.collections import PatchCollection
     from matplotlib.patches import Rectangle
 
-    corners = [((b.cols.start, b.rows.start), b.shape) for b in blocks]
-    return PatchCollection([Rectangle(corner, width, height) for corner, (height, width) in corners])
+    places = [place for block in blocks for place in block.rectangles()]
+    return PatchCollection(
+        [Rectangle((c.start, r.start), c.stop - c.start, r.stop - r.start) for r, c in places]
+    )
 
 
 def _number_all(ax: Axes, approximation: Approximation) -> None:
@@ -188,8 +190,8 @@ def _number_all(ax: Axes, approximation: Approximation) -> None:
 
 
 def _number(ax: Axes, block: Block, rank: int, **text: Any) -> None:
-    x = (block.cols.start + block.cols.stop) / 2
-    y = (block.rows.start + block.rows.stop) / 2
+    rows, cols = block.rectangles()[0]
+    x, y = (cols.start + cols.stop) / 2, (rows.start + rows.stop) / 2
     ax.text(x, y, str(rank), ha="center", va="center", **text)
 
 

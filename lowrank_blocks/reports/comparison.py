@@ -15,7 +15,8 @@ from lowrank_blocks.allocation.ranks import Allocation, adaptive, allocation_nam
 from lowrank_blocks.search.partitions import best_partition
 from lowrank_blocks.solver.approximation import TIE
 from lowrank_blocks.solver.decomposition import Decomposition, decompose_view
-from lowrank_blocks.structures.grids import Structure, as_structure
+from lowrank_blocks.structures.base import Structure
+from lowrank_blocks.structures.checked import as_structure
 
 
 @dataclass(frozen=True)

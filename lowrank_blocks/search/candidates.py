@@ -13,11 +13,13 @@ from lowrank_blocks.allocation.budgets import block_cost
 from lowrank_blocks.allocation.ranks import best_ranks
 from lowrank_blocks.linalg import common_exponent, singular_values, tail_energy
 from lowrank_blocks.search.branch_and_bound import refine
-from lowrank_blocks.search.dyadic import Edges, Place, Rectangles, halvings
+from lowrank_blocks.search.dyadic import Place, Rectangles, halvings
 from lowrank_blocks.search.lagrangian import Tree, best_tree
 from lowrank_blocks.solver.approximation import TIE
 from lowrank_blocks.structures.axes import Axis, as_axis, axis_edges
-from lowrank_blocks.structures.grids import DiagonalLocal, Global, Localized, Partition, Structure
+from lowrank_blocks.structures.base import Structure
+from lowrank_blocks.structures.blocks import Blocks
+from lowrank_blocks.structures.grids import DiagonalLocal, Localized, is_even, simplest_grid
 
 _ROUNDING = 1e-14  # of the sums behind a bound
 _NOISE = 1e-28  # energy, as a share of the whole, below which values are rounding and are not searched for
@@ -35,11 +37,13 @@ def rectangles_of(matrix: Matrix, *, max_depth: int, min_block: int, rows: Axis,
     row_levels, col_levels = (halvings(edges, depth, least) for edges in starts)
     from tqdm import tqdm
 
-    exponent = common_exponent(matrix)
+    exponent, shape = common_exponent(matrix), (matrix.shape[0], matrix.shape[1])
     pairs = [(i, j) for i in range(len(row_levels)) for j in range(len(col_levels))]
     shown = tqdm(pairs, desc="spectra", disable=None, leave=False, delay=1)
     spectra = {
-        (i, j): list(singular_values(Localized(row_levels[i], col_levels[j]).split(matrix), exponent))
+        (i, j): list(
+            singular_values(Localized(row_levels[i], col_levels[j]).layout(shape).split(matrix), exponent)
+        )
         for i, j in shown
     }
     return Rectangles(row_levels, col_levels, spectra)
@@ -147,7 +151,7 @@ def _candidates(rectangles: Rectangles, trees: Sequence[Tree], budget: int) -> I
 
 
 def _partition(rectangles: Rectangles, leaves: Sequence[Place]) -> _Candidate:
-    return _Candidate(Partition.of_blocks([rectangles.block(p) for p in leaves]), leaves)
+    return _Candidate(Blocks(tuple(rectangles.block(p) for p in leaves)), leaves)
 
 
 def _named(rectangles: Rectangles) -> Iterator[_Candidate]:
@@ -155,8 +159,8 @@ def _named(rectangles: Rectangles) -> Iterator[_Candidate]:
     for i, rows in enumerate(rectangles.rows):
         for j, cols in enumerate(rectangles.cols):
             grid = rectangles.grid(i, j)
-            yield _Candidate(_grid(rows, cols), grid)
-            if len(rows) == len(cols) > 2 and _is_even(rows) and _is_even(cols):
+            yield _Candidate(simplest_grid(rows, cols), grid)
+            if len(rows) == len(cols) > 2 and is_even(rows) and is_even(cols):
                 off = math.fsum(rectangles.nodes[i, j].tails[a, b, 0] for _, _, a, b in grid if a != b)
                 yield _Candidate(DiagonalLocal(len(rows) - 1), [p for p in grid if p[2] == p[3]], off)
 
@@ -182,14 +186,3 @@ def _judge(rectangles: Rectangles, candidate: _Candidate, budget: int) -> _Judge
 
 def _costs(rectangles: Rectangles, places: Sequence[Place]) -> list[int]:
     return [block_cost(rectangles.block(p).shape) for p in places]
-
-
-def _grid(rows: Edges, cols: Edges) -> Structure:
-    if len(rows) == len(cols) == 2:
-        return Global()
-    return Localized(*(len(edges) - 1 if _is_even(edges) else edges for edges in (rows, cols)))
-
-
-def _is_even(edges: Edges) -> bool:
-    parts = len(edges) - 1
-    return edges == tuple(i * edges[-1] // parts for i in range(parts + 1))

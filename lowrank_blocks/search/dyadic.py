@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowrank_blocks.linalg import Spectrum, tail_energy
-from lowrank_blocks.structures.axes import Block
+from lowrank_blocks.structures.cells import Block
 
 Edges = tuple[int, ...]
 Floats = NDArray[np.float64]

@@ -17,7 +17,7 @@ from lowrank_blocks.solver.assembly import locked
 from lowrank_blocks.solver.curves import ErrorCurve, as_budgets, frontier
 from lowrank_blocks.solver.decomposition import decompose_view
 from lowrank_blocks.structures.axes import Axis
-from lowrank_blocks.structures.grids import Structure
+from lowrank_blocks.structures.base import Structure
 from lowrank_blocks.structures.verdicts import verdict
 
 

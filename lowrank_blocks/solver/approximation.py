@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,8 +12,9 @@ from numpy.typing import ArrayLike
 from lowrank_blocks._validation import Matrix, Shape, as_vector_or_matrix
 from lowrank_blocks.allocation.ranks import Ranks
 from lowrank_blocks.linalg import Accuracy, Factors
-from lowrank_blocks.structures.axes import Block
-from lowrank_blocks.structures.grids import Structure
+from lowrank_blocks.structures.base import Layout, Structure
+from lowrank_blocks.structures.cells import Block
+from lowrank_blocks.structures.checked import laid_out
 
 if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
@@ -92,12 +94,12 @@ class Approximation:
 
     @property
     def blocks(self) -> tuple[Block, ...]:
-        """Where every block lies: ``dW[block]`` is approximated by its ``B @ A``."""
-        return self.structure.blocks(self.shape)
+        """Where every block lies: ``dW[block.index]`` is approximated by its ``B @ A``."""
+        return tuple(self._layout.cells())
 
     def to_dense(self) -> Matrix:
         """Return the approximation as an (m, n) matrix."""
-        return self.structure.join([b @ a for b, a in self.factors], self.shape)
+        return self._layout.join([b @ a for b, a in self.factors])
 
     def to_linear_operator(self) -> LinearOperator:
         """Return the approximation as a `scipy.sparse.linalg.LinearOperator` of shape (m, n)."""
@@ -128,20 +130,15 @@ class Approximation:
             f"{f', greedy ranks, gap at most {self.gap:.2g}' if self.guarantee == 'greedy ranks' else ''})"
         )
 
+    @cached_property
+    def _layout(self) -> Layout:
+        return laid_out(self.structure, self.shape)
+
     def _times(self, x: Matrix) -> Matrix:
-        y = self._zeros(self.shape[0], x)
-        for block, (b, a) in zip(self.blocks, self.factors, strict=True):
-            y[block.rows] += b @ (a @ x[block.cols])
-        return y
+        return self._layout.apply(self.factors, x)
 
     def _transposed_times(self, x: Matrix) -> Matrix:
-        y = self._zeros(self.shape[1], x)
-        for block, (b, a) in zip(self.blocks, self.factors, strict=True):
-            y[block.cols] += a.T @ (b.T @ x[block.rows])
-        return y
-
-    def _zeros(self, length: int, x: Matrix) -> Matrix:
-        return np.zeros((length, *x.shape[1:]), dtype=np.result_type(*self.factors[0], x))
+        return self._layout.apply_transposed(self.factors, x)
 
 
 def ranks_text(ranks: Ranks) -> str:

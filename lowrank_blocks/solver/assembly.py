@@ -10,7 +10,7 @@ import numpy as np
 from lowrank_blocks._validation import Matrix
 from lowrank_blocks.linalg import Accuracy, BlockFactors, Factors, scaled
 from lowrank_blocks.solver.approximation import Approximation
-from lowrank_blocks.structures.grids import Structure
+from lowrank_blocks.structures.base import Structure
 
 _SLAB = 1 << 19  # entries squared at a time
 _CAST = math.sqrt(2) * 2.0**-24  # both factors rounded to float32, relative to the norm of their product

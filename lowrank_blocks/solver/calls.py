@@ -15,7 +15,8 @@ from lowrank_blocks.solver.approximation import Approximation
 from lowrank_blocks.solver.curves import ErrorCurve
 from lowrank_blocks.solver.decomposition import Decomposition, decompose_view
 from lowrank_blocks.solver.direct import approximate_directly
-from lowrank_blocks.structures.grids import Structure, as_structure
+from lowrank_blocks.structures.base import Structure
+from lowrank_blocks.structures.checked import as_structure
 
 
 def approximate(

@@ -10,7 +10,6 @@ from functools import cached_property
 import numpy as np
 
 from lowrank_blocks._validation import Matrix, Shape, as_count
-from lowrank_blocks.allocation.budgets import block_cost
 from lowrank_blocks.allocation.ranks import (
     Allocation,
     RankChoice,
@@ -35,7 +34,8 @@ from lowrank_blocks.linalg import (
 from lowrank_blocks.solver.approximation import Approximation
 from lowrank_blocks.solver.assembly import assembled, energy, locked, require_norm
 from lowrank_blocks.solver.curves import ErrorCurve, Points, Solver, as_budgets, frontier, steps
-from lowrank_blocks.structures.grids import Structure
+from lowrank_blocks.structures.base import Layout, Structure
+from lowrank_blocks.structures.checked import laid_out
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -58,6 +58,7 @@ class Decomposition:
     shape: Shape
     costs: Ranks
     _matrix: Matrix = field(repr=False)
+    _layout: Layout
     _exponent: int
     _found: BlockSpectra  # divided by 2**_exponent
     _uncovered: float  # energy in no block, divided by 4**_exponent
@@ -156,7 +157,7 @@ class Decomposition:
             Known(math.sqrt(tail[r]), bound)
             for tail, r, bound in zip(self._found.tails, choice.ranks, self._found.bounds, strict=True)
         ]
-        blocks = self.structure.split(self._matrix)
+        blocks = self._layout.split(self._matrix)
         found = leading_factors(blocks, choice.ranks, self._exponent, promise(self._matrix.dtype), known)
         return assembled(
             self._matrix,
@@ -205,15 +206,17 @@ class Decomposition:
 def decompose_view(matrix: Matrix, structure: Structure) -> Decomposition:
     """Decompose a judged matrix without copying it: for results that do not outlive the call."""
     shape = matrix.shape[0], matrix.shape[1]
-    exponent, blocks = common_exponent(matrix), structure.split(matrix)
+    layout = laid_out(structure, shape)
+    exponent, blocks = common_exponent(matrix), layout.split(matrix)
     decomposition = Decomposition(
         structure=structure,
         shape=shape,
-        costs=locked(np.array([block_cost(block.shape) for block in blocks], dtype=np.int64)),
+        costs=locked(layout.rank_costs),
         _matrix=matrix,
+        _layout=layout,
         _exponent=exponent,
         _found=block_spectra(blocks, exponent, promise(matrix.dtype)),
-        _uncovered=energy(structure.uncovered(matrix), exponent),
+        _uncovered=energy(layout.outside(matrix), exponent),
     )
     require_norm(decomposition._scaled_norm, exponent)
     return decomposition

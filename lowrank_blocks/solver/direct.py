@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from lowrank_blocks._validation import Matrix, Shape, as_count
-from lowrank_blocks.allocation.budgets import block_cost
+from lowrank_blocks._validation import Matrix, as_count
 from lowrank_blocks.allocation.ranks import Allocation, Ranks, adaptive, uniform
 from lowrank_blocks.linalg import BlockFactors, common_exponent, leading_factors, promise
 from lowrank_blocks.solver.approximation import Approximation
 from lowrank_blocks.solver.assembly import assembled, energy, require_norm, row_slabs
-from lowrank_blocks.structures.grids import Structure
+from lowrank_blocks.structures.base import Layout, Structure
+from lowrank_blocks.structures.checked import laid_out
 
 _SMALLEST_SIDE = 64  # blocks below this are decomposed whatever the rank
 _LARGEST_SHARE = 4  # ranks of others above side / this need most of a decomposition
@@ -23,20 +23,20 @@ def approximate_directly(
     matrix: Matrix, structure: Structure, budget: int, allocate: Allocation
 ) -> Approximation | None:
     """Return the best approximation, or None where ranks need the spectra or large ranks are asked."""
-    shapes = structure.block_shapes((matrix.shape[0], matrix.shape[1]))
-    ranks = _known_ranks(shapes, as_count(budget, "budget"), allocate)
-    sides = np.array([min(s) for s in shapes])
+    layout = laid_out(structure, (matrix.shape[0], matrix.shape[1]))
+    ranks = _known_ranks(layout, as_count(budget, "budget"), allocate)
+    sides = layout.max_ranks
     if ranks is None or ((sides >= _SMALLEST_SIDE) & (_LARGEST_SHARE * ranks > sides)).any():
         return None
     exponent = common_exponent(matrix)
     norm = math.sqrt(energy(row_slabs(matrix), exponent))
     require_norm(norm, exponent)
-    found = leading_factors(structure.split(matrix), ranks, exponent, promise(matrix.dtype))
+    found = leading_factors(layout.split(matrix), ranks, exponent, promise(matrix.dtype))
     if allocate is adaptive:
         found = [_without_zeros(f) for f in found]
     error = norm
     if ranks.any():
-        left = [energy(structure.uncovered(matrix), exponent), *(f.error**2 for f in found)]
+        left = [energy(layout.outside(matrix), exponent), *(f.error**2 for f in found)]
         error = math.sqrt(math.fsum(left))
     return assembled(
         matrix,
@@ -49,10 +49,10 @@ def approximate_directly(
     )
 
 
-def _known_ranks(shapes: tuple[Shape, ...], budget: int, allocate: Allocation) -> Ranks | None:
+def _known_ranks(layout: Layout, budget: int, allocate: Allocation) -> Ranks | None:
     """Return the ranks that an allocation gives whatever the spectra are, but for values of zero."""
-    if allocate is uniform or (allocate is adaptive and len(shapes) == 1):
-        return uniform([np.zeros(min(s)) for s in shapes], [block_cost(s) for s in shapes], budget)
+    if allocate is uniform or (allocate is adaptive and len(layout.max_ranks) == 1):
+        return uniform([np.zeros(r) for r in layout.max_ranks], layout.rank_costs, budget)
     return None
 
 

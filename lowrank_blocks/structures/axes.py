@@ -1,36 +1,14 @@
-"""Where an axis is cut, and the rectangles between the cuts."""
+"""Where an axis is cut."""
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 
-from lowrank_blocks._validation import as_count
-
 Axis = int | tuple[int, ...]
-Rectangle = tuple[int, int, int, int]
-
-
-class Block(NamedTuple):
-    """A rectangle of a matrix: ``W[block]`` is the view of it.
-
-    Attributes
-    ----------
-    rows, cols : slice
-        Half-open ranges with explicit start and stop.
-    """
-
-    rows: slice
-    cols: slice
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Height and width of the rectangle."""
-        return self.rows.stop - self.rows.start, self.cols.stop - self.cols.start
 
 
 def as_axis(value: object, name: str) -> Axis:
@@ -54,38 +32,6 @@ def axis_edges(axis: Axis, length: int, name: str) -> tuple[int, ...]:
     if axis[-1] != length:
         raise ValueError(f"{name} must end at the length of its axis, {length}, got edges {_show(axis)}.")
     return axis
-
-
-def intervals(axis: Axis, length: int, name: str) -> list[slice]:
-    """Return the parts of an axis as slices."""
-    edges = axis_edges(axis, length, name)
-    return [slice(start, stop) for start, stop in pairwise(edges)]
-
-
-def as_rectangles(values: object, name: str) -> tuple[Rectangle, ...]:
-    """Return disjoint rectangles ``(top, bottom, left, right)`` as tuples of ints, or say what is wrong."""
-    if isinstance(values, (str, bytes)) or not isinstance(values, (Sequence, np.ndarray)) or len(values) == 0:
-        raise TypeError(f"{name} must be a nonempty sequence of (top, bottom, left, right), got {values!r}.")
-    rectangles = tuple(_as_rectangle(value, f"{name}[{k}]") for k, value in enumerate(values))
-    top, bottom, left, right = np.array(rectangles).T
-    meet = (
-        (top[:, None] < bottom) & (top < bottom[:, None]) & (left[:, None] < right) & (left < right[:, None])
-    )
-    np.fill_diagonal(meet, False)
-    if meet.any():
-        i, j = (int(k) for k in np.argwhere(meet)[0])
-        raise ValueError(f"{name} must be disjoint, got {rectangles[i]} and {rectangles[j]}, which overlap.")
-    return rectangles
-
-
-def _as_rectangle(value: object, name: str) -> Rectangle:
-    rule = "four ints (top, bottom, left, right) with 0 <= top < bottom and 0 <= left < right"
-    if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)) or len(value) != 4:
-        raise TypeError(f"{name} must be {rule}, got {value!r}.")
-    top, bottom, left, right = (as_count(v, f"{name}[{k}]") for k, v in enumerate(value))
-    if top >= bottom or left >= right:
-        raise ValueError(f"{name} must be {rule}, got {(top, bottom, left, right)}.")
-    return top, bottom, left, right
 
 
 def _as_int(value: object, name: str) -> int:

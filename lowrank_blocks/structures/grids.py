@@ -1,71 +1,19 @@
-"""Structures: which disjoint blocks of a matrix are approximated. Geometry only."""
+"""Grids of rectangles: the whole matrix, the diagonal of a grid, all of a grid."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from lowrank_blocks._validation import Matrix, Shape
-from lowrank_blocks.structures.axes import Axis, Block, as_axis, as_rectangles, intervals
+from lowrank_blocks._validation import Shape
+from lowrank_blocks.structures.axes import Axis, as_axis, axis_edges
+from lowrank_blocks.structures.base import Structure
+from lowrank_blocks.structures.picked import RectangleLayout
 
-_SLAB = 1 << 19  # entries copied at a time
-
-
-class Structure(ABC):
-    """A set of disjoint blocks of a matrix; entries in no block are approximated by 0.
-
-    A new structure is a frozen value that says where its blocks lie; everything else, from the
-    spectra to the reports, follows from that.
-    """
-
-    @abstractmethod
-    def blocks(self, shape: Shape) -> tuple[Block, ...]:
-        """Return the blocks of a matrix of this shape, row by row.
-
-        Raises
-        ------
-        ValueError
-            If the structure does not fit the shape.
-        """
-
-    @abstractmethod
-    def transposed(self) -> Structure:
-        """Return the structure whose blocks on ``W.T`` are the transposes of these on ``W``."""
-
-    @final
-    def block_shapes(self, shape: Shape) -> tuple[Shape, ...]:
-        """Return the shape of every block."""
-        return tuple(block.shape for block in self.blocks(shape))
-
-    @final
-    def split(self, matrix: Matrix) -> list[Matrix]:
-        """Return the blocks of `matrix` as views."""
-        return [matrix[block] for block in self.blocks(_shape(matrix))]
-
-    @final
-    def join(self, parts: Sequence[Matrix], shape: Shape) -> Matrix:
-        """Return a new matrix with `parts` in its blocks and 0 elsewhere."""
-        joined = np.zeros(shape, dtype=np.result_type(*parts))
-        for block, part in zip(self.blocks(shape), parts, strict=True):
-            joined[block] = part
-        return joined
-
-    @final
-    def uncovered(self, matrix: Matrix) -> Iterator[Matrix]:
-        """Yield `matrix` with 0 in all blocks, what no ranks can approximate, some rows at a time."""
-        blocks = self.blocks(_shape(matrix))
-        if sum(p * q for p, q in (block.shape for block in blocks)) == matrix.size:
-            return
-        step = max(1, _SLAB // matrix.shape[1])
-        for start in range(0, len(matrix), step):
-            rest = matrix[start : start + step].copy()
-            for rows, cols in blocks:
-                rest[max(rows.start - start, 0) : max(rows.stop - start, 0), cols] = 0
-            yield rest
+Edges = tuple[int, ...]
 
 
 @final
@@ -82,13 +30,13 @@ class Global(Structure):
     Examples
     --------
     >>> import lowrank_blocks as lb
-    >>> lb.Global().block_shapes((6, 4))
+    >>> lb.Global().layout((6, 4)).block_shapes
     ((6, 4),)
     """
 
-    def blocks(self, shape: Shape) -> tuple[Block, ...]:
+    def layout(self, shape: Shape) -> RectangleLayout:
         """Return the whole matrix as one block."""
-        return (Block(slice(0, shape[0]), slice(0, shape[1])),)
+        return RectangleLayout(shape, np.array([[0, shape[0], 0, shape[1]]]))
 
     def transposed(self) -> Global:
         """Return itself."""
@@ -118,7 +66,7 @@ class DiagonalLocal(Structure):
     Examples
     --------
     >>> import lowrank_blocks as lb
-    >>> lb.DiagonalLocal(2).block_shapes((6, 5))
+    >>> lb.DiagonalLocal(2).layout((6, 5)).block_shapes
     ((3, 2), (3, 3))
     """
 
@@ -130,10 +78,10 @@ class DiagonalLocal(Structure):
     def __repr__(self) -> str:
         return f"DiagonalLocal({self.parts})"
 
-    def blocks(self, shape: Shape) -> tuple[Block, ...]:
+    def layout(self, shape: Shape) -> RectangleLayout:
         """Return the diagonal blocks from the top left to the bottom right."""
-        rows, cols = (intervals(self.parts, length, "parts") for length in shape)
-        return tuple(Block(r, c) for r, c in zip(rows, cols, strict=True))
+        rows, cols = (_intervals(self.parts, length, "parts") for length in shape)
+        return RectangleLayout(shape, np.hstack([rows, cols]))
 
     def transposed(self) -> DiagonalLocal:
         """Return itself: a diagonal stays a diagonal."""
@@ -167,7 +115,7 @@ class Localized(Structure):
     Examples
     --------
     >>> import lowrank_blocks as lb
-    >>> lb.Localized(2, (0, 1, 5)).block_shapes((4, 5))
+    >>> lb.Localized(2, (0, 1, 5)).layout((4, 5)).block_shapes
     ((2, 1), (2, 4), (2, 1), (2, 4))
     """
 
@@ -187,12 +135,14 @@ class Localized(Structure):
         rows, cols = self._axes
         return f"Localized({rows})" if rows == cols else f"Localized({rows}, {cols})"
 
-    def blocks(self, shape: Shape) -> tuple[Block, ...]:
+    def layout(self, shape: Shape) -> RectangleLayout:
         """Return all blocks of the grid, row by row."""
         row_axis, col_axis = self._axes
-        rows = intervals(row_axis, shape[0], "rows")
-        cols = intervals(col_axis, shape[1], "cols")
-        return tuple(Block(r, c) for r in rows for c in cols)
+        rows = _intervals(row_axis, shape[0], "rows")
+        cols = _intervals(col_axis, shape[1], "cols")
+        return RectangleLayout(
+            shape, np.hstack([np.repeat(rows, len(cols), axis=0), np.tile(cols, (len(rows), 1))])
+        )
 
     def transposed(self) -> Localized:
         """Return the grid with rows and columns exchanged."""
@@ -200,75 +150,19 @@ class Localized(Structure):
         return Localized(cols, rows)
 
 
-@final
-@dataclass(frozen=True, repr=False)
-class Partition(Structure):
-    """Any disjoint rectangles, such as those that `best_partition` finds.
-
-    Parameters
-    ----------
-    rectangles : tuple of (int, int, int, int)
-        ``(top, bottom, left, right)`` of each, half-open: ``W[top:bottom, left:right]``.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If there is none, a rectangle is not four non-negative ints with ``top < bottom`` and
-        ``left < right``, or two of them overlap.
-
-    Examples
-    --------
-    >>> import lowrank_blocks as lb
-    >>> lb.Partition([(0, 4, 0, 2), (0, 2, 2, 4)]).block_shapes((4, 4))
-    ((4, 2), (2, 2))
-    """
-
-    rectangles: tuple[tuple[int, int, int, int], ...]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "rectangles", as_rectangles(self.rectangles, "rectangles"))
-
-    @classmethod
-    def of_blocks(cls, blocks: Sequence[Block]) -> Partition:
-        """Return the partition with these blocks."""
-        return cls(tuple((b.rows.start, b.rows.stop, b.cols.start, b.cols.stop) for b in blocks))
-
-    def __repr__(self) -> str:
-        if len(self.rectangles) <= 3:
-            return f"Partition({list(self.rectangles)})"
-        return f"Partition({len(self.rectangles)} blocks)"
-
-    def blocks(self, shape: Shape) -> tuple[Block, ...]:
-        """Return the rectangles in the order given."""
-        bottom, right = (max(r[k] for r in self.rectangles) for k in (1, 3))
-        if bottom > shape[0] or right > shape[1]:
-            raise ValueError(
-                f"rectangles must lie within the shape {shape}, got one that ends at {(bottom, right)}."
-            )
-        return tuple(Block(slice(t, b), slice(lo, hi)) for t, b, lo, hi in self.rectangles)
-
-    def transposed(self) -> Partition:
-        """Return the partition with rows and columns exchanged."""
-        return Partition(tuple((left, right, top, bottom) for top, bottom, left, right in self.rectangles))
+def simplest_grid(rows: Edges, cols: Edges) -> Structure:
+    """Return the grid with these edges by its shortest name."""
+    if len(rows) == len(cols) == 2:
+        return Global()
+    return Localized(*(len(edges) - 1 if is_even(edges) else edges for edges in (rows, cols)))
 
 
-def as_structure(value: object, name: str = "structure") -> Structure:
-    """Return `value` if it is a structure, or say which call makes one."""
-    if isinstance(value, Structure):
-        return value
-    raise TypeError(f"{name} must be a structure such as {_suggest(value)}, got {value!r}.")
+def is_even(edges: Edges) -> bool:
+    """Whether an axis is cut as a number of parts cuts it."""
+    return edges == axis_edges(len(edges) - 1, edges[-1], "parts")
 
 
-def _suggest(value: object) -> str:
-    text = (value if isinstance(value, str) else getattr(value, "__name__", "")).lower()
-    if text.startswith(("global", "lora", "svd")):
-        return "lb.Global()"
-    if text.startswith(("diag", "melora")):
-        return "lb.DiagonalLocal(4)"
-    if text.startswith("local"):
-        return "lb.Localized(4)"
-    return "lb.Global(), lb.DiagonalLocal(4) or lb.Localized(4)"
-
-
-def _shape(matrix: Matrix) -> Shape:
-    return matrix.shape[0], matrix.shape[1]
+def _intervals(axis: Axis, length: int, name: str) -> NDArray[np.int64]:
+    """Return the first index and the last plus 1 of every part of an axis."""
+    edges = np.array(axis_edges(axis, length, name), dtype=np.int64)
+    return np.column_stack([edges[:-1], edges[1:]])

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from lowrank_blocks.structures.axes import Block
-from lowrank_blocks.structures.grids import Partition, Structure
+from lowrank_blocks.structures.base import Structure
+from lowrank_blocks.structures.cells import Block
+
+Place = tuple[slice, slice]
 
 
 def verdict(structure: Structure, blocks: Sequence[Block], ranks: NDArray[np.int64]) -> str:
@@ -23,38 +25,39 @@ def verdict(structure: Structure, blocks: Sequence[Block], ranks: NDArray[np.int
     used = [block for block, rank in zip(blocks, ranks, strict=True) if rank > 0]
     if not used:
         return "nothing"
-    if len(used) == len(blocks) and not isinstance(structure, Partition):
+    if len(used) == len(blocks) and structure.has_name:
         return repr(structure)
-    if len(used) == 1:
-        return f"one block, {_place(used[0])}"
-    corner = _missing_corner(used)
-    if corner is not None:
-        return f"L-shape of {len(used)} blocks, {_place(_hull(used))} without its {corner}"
-    name = "" if isinstance(structure, Partition) else f" of {structure!r}"
+    places = [place for block in used for place in block.rectangles()]
+    if len(places) == 1:
+        return f"one block, {_place(places[0])}"
+    corner = _missing_corner(places)
+    if corner is not None and len(places) == len(used):
+        return f"L-shape of {len(used)} blocks, {_place(_hull(places))} without its {corner}"
+    name = f" of {structure!r}" if structure.has_name else ""
     return f"{len(used)} of {len(blocks)} blocks{name}" if len(used) < len(blocks) else f"{len(used)} blocks"
 
 
-def _place(block: Block) -> str:
-    rows, cols = block
+def _place(place: Place) -> str:
+    rows, cols = place
     return f"rows {rows.start}:{rows.stop}, columns {cols.start}:{cols.stop}"
 
 
-def _hull(blocks: Sequence[Block]) -> Block:
-    rows = slice(min(b.rows.start for b in blocks), max(b.rows.stop for b in blocks))
-    return Block(rows, slice(min(b.cols.start for b in blocks), max(b.cols.stop for b in blocks)))
+def _hull(places: Sequence[Place]) -> Place:
+    rows, cols = zip(*places, strict=True)
+    return _span(rows), _span(cols)
 
 
-def _missing_corner(blocks: Sequence[Block]) -> str | None:
+def _span(parts: Sequence[slice]) -> slice:
+    return slice(min(part.start for part in parts), max(part.stop for part in parts))
+
+
+def _missing_corner(places: Sequence[Place]) -> str | None:
     """Return which corner of their hull the blocks leave out, if they fill all but one rectangle there."""
-    hull = _hull(blocks)
-    height, width = hull.shape
-    empty = np.ones((height, width), dtype=bool)
-    for rows, cols in blocks:
-        empty[
-            rows.start - hull.rows.start : rows.stop - hull.rows.start,
-            cols.start - hull.cols.start : cols.stop - hull.cols.start,
-        ] = False
-    tall, wide = int(empty.any(axis=1).sum()), int(empty.any(axis=0).sum())
+    rows, cols = _hull(places)
+    empty = np.ones((rows.stop - rows.start, cols.stop - cols.start), dtype=bool)
+    for r, c in places:
+        empty[r.start - rows.start : r.stop - rows.start, c.start - cols.start : c.stop - cols.start] = False
+    (height, width), tall, wide = empty.shape, int(empty.any(axis=1).sum()), int(empty.any(axis=0).sum())
     if not empty.any() or int(empty.sum()) != tall * wide or tall == height or wide == width:
         return None
     corners = {

@@ -1,0 +1,87 @@
+"""Many blocks, or arrays of many lengths, without one Python object for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lowrank_blocks._validation import Matrix, Shape
+
+
+class BlockSequence(Sequence[Matrix]):
+    """Blocks of a matrix, with their shapes known beforehand.
+
+    Parameters
+    ----------
+    blocks : sequence of (p, q) arrays
+        The blocks.
+    """
+
+    def __init__(self, blocks: Sequence[Matrix]) -> None:
+        self._blocks = blocks
+        self.shapes: Sequence[Shape] = [(b.shape[0], b.shape[1]) for b in blocks]
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+    def __getitem__(self, k: int) -> Matrix:  # type: ignore[override]
+        return self._blocks[k]
+
+    def stack(self, chosen: Sequence[int]) -> Matrix:
+        """Return some blocks of one shape as a new array of shape (count, p, q)."""
+        return np.stack([self[k] for k in chosen])
+
+
+class Ragged(Sequence[NDArray[np.float64]]):
+    """Arrays of many lengths, one after another in one array; each is a view of it.
+
+    Parameters
+    ----------
+    flat : (total,) array
+        All entries.
+    lengths : (k,) array of int
+        Length of every part.
+    """
+
+    def __init__(self, flat: NDArray[np.float64], lengths: NDArray[np.int64]) -> None:
+        self.flat, self.lengths = flat, lengths
+        self.starts = np.cumsum(lengths) - lengths
+
+    @classmethod
+    def of(cls, arrays: Sequence[NDArray[np.float64]]) -> Ragged:
+        """Join arrays; those that are ragged already come back as they are."""
+        if isinstance(arrays, Ragged):
+            return arrays
+        lengths = np.array([len(a) for a in arrays], dtype=np.int64)
+        return cls(np.concatenate(arrays) if len(arrays) else np.zeros(0), lengths)
+
+    @property
+    def owners(self) -> NDArray[np.int64]:
+        """Index of the part that every entry of `flat` belongs to."""
+        return np.repeat(np.arange(len(self)), self.lengths)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @overload
+    def __getitem__(self, k: int) -> NDArray[np.float64]: ...
+    @overload
+    def __getitem__(self, k: slice) -> list[NDArray[np.float64]]: ...
+    def __getitem__(self, k: int | slice) -> NDArray[np.float64] | list[NDArray[np.float64]]:
+        if isinstance(k, slice):
+            return [self[i] for i in range(*k.indices(len(self)))]
+        if not -len(self) <= k < len(self):
+            raise IndexError(k)
+        start = self.starts[k]
+        return self.flat[start : start + self.lengths[k]]
+
+    def __iter__(self) -> Iterator[NDArray[np.float64]]:
+        return (self[k] for k in range(len(self)))
+
+    def at(self, indices: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return entry ``indices[k]`` of every part k."""
+        found: NDArray[np.float64] = self.flat[self.starts + indices]
+        return found

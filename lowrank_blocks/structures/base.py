@@ -1,0 +1,110 @@
+"""The seam between geometry and solver: a structure lays out its blocks on a shape."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lowrank_blocks._validation import Matrix, Shape
+from lowrank_blocks.structures.cells import Block
+
+_SLAB = 1 << 19  # entries of W - join(split(W)) that are yielded at a time
+
+
+class Structure(ABC):
+    """What is stored, as geometry only; a small frozen value such as ``Localized(4)``.
+
+    A new structure supplies two methods. The spectra, ranks, errors, reports and pictures follow
+    from its layout.
+    """
+
+    has_name: ClassVar[bool] = True  # whether its repr tells in few words where its blocks lie
+
+    @abstractmethod
+    def layout(self, shape: Shape) -> Layout:
+        """Return the blocks of a matrix of this shape.
+
+        Parameters
+        ----------
+        shape : (int, int)
+            Shape of the matrix.
+
+        Raises
+        ------
+        ValueError
+            If the structure does not fit the shape.
+        """
+
+    @abstractmethod
+    def transposed(self) -> Structure:
+        """Return the structure whose blocks on ``W.T`` are the transposes of these on ``W``."""
+
+
+class Layout(ABC):
+    """A structure bound to a shape: a linear map S from matrices to blocks with ``S S^T = I``.
+
+    `split` is S, and `join` is its transpose. Truncating every block of ``split(W)`` and joining
+    the results gives the nearest matrix of these ranks, and the squared errors add up.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Shape of the matrices.
+    block_shapes : sequence of (int, int)
+        Shape of every block, at least one.
+
+    Attributes
+    ----------
+    shape : (int, int)
+        Shape of the matrices.
+    block_shapes : tuple of (int, int)
+        Shape of every block.
+    """
+
+    proved: ClassVar[bool] = False  # whether S S^T = I is known without a test of the layout
+
+    def __init__(self, shape: Shape, block_shapes: Sequence[Shape]) -> None:
+        self.shape = shape
+        self.block_shapes = tuple(block_shapes)
+
+    @cached_property
+    def rank_costs(self) -> NDArray[np.int64]:
+        """Numbers stored for one unit of rank of every block: height plus width by default."""
+        return np.asarray(np.array(self.block_shapes, dtype=np.int64).sum(axis=1))
+
+    @cached_property
+    def max_ranks(self) -> NDArray[np.int64]:
+        """Largest rank of every block."""
+        return np.asarray(np.array(self.block_shapes, dtype=np.int64).min(axis=1))
+
+    @abstractmethod
+    def split(self, matrix: Matrix) -> Sequence[Matrix]:
+        """Return the blocks of an (m, n) matrix, as views where that is possible."""
+
+    @abstractmethod
+    def join(self, blocks: Sequence[Matrix]) -> Matrix:
+        """Return a new (m, n) matrix from blocks: the transpose of `split`."""
+
+    @abstractmethod
+    def cells(self) -> Sequence[Block]:
+        """Return which rows and columns each block takes its entries from, for pictures and verdicts."""
+
+    def outside(self, matrix: Matrix) -> Iterator[Matrix]:
+        """Yield ``W - join(split(W))``, what no ranks can approximate, some rows at a time."""
+        rest = matrix - self.join(self.split(matrix))
+        step = max(1, _SLAB // self.shape[1])
+        for start in range(0, len(rest), step):
+            yield rest[start : start + step]
+
+    def apply(self, factors: Sequence[tuple[Matrix, Matrix]], x: Matrix) -> Matrix:
+        """Return ``join(B @ A of every block) @ x`` for x of shape (n,) or (n, k)."""
+        return self.join([b @ a for b, a in factors]) @ x
+
+    def apply_transposed(self, factors: Sequence[tuple[Matrix, Matrix]], y: Matrix) -> Matrix:
+        """Return ``join(B @ A of every block).T @ y`` for y of shape (m,) or (m, k)."""
+        return self.join([b @ a for b, a in factors]).T @ y
