@@ -9,6 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 _FENCE = re.compile(r"^ *```.*?^ *```", re.DOTALL | re.MULTILINE)
+_MATH = re.compile(r"^ *```math\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
 _SPAN = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)", re.DOTALL)
 _DISPLAY = re.compile(r"\$\$.*?\$\$", re.DOTALL)
 _INLINE = re.compile(r"(?s)(^|.)\$(.+?)\$(?=(.|$))")
@@ -55,7 +56,13 @@ class Page:
 
     @property
     def formulas(self) -> list[str]:
+        """Formulas that Markdown sees before MathJax does."""
         return self.displays + [formula.tex for formula in self.inlines]
+
+    @property
+    def fenced(self) -> list[str]:
+        """Formulas in fences, which Markdown leaves alone."""
+        return _MATH.findall(self.text)
 
     @property
     def links(self) -> list[str]:

@@ -27,7 +27,7 @@ def test_there_is_math_to_check():
 
 @each_page
 def test_math_uses_no_macro_that_github_refuses(page):
-    assert [tex for tex in page.formulas if _REFUSED.search(tex)] == []
+    assert [tex for tex in page.formulas + page.fenced if _REFUSED.search(tex)] == []
 
 
 @each_page
