@@ -1,11 +1,12 @@
-"""Theorem 7: averaged over all row orders, localized is at least as good as diagonal-local."""
+"""Statement 7: averaged over all row orders, localized is at least as good as diagonal-local."""
 
-from itertools import permutations
+from itertools import combinations, pairwise, permutations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles import best_error, diagonal, grid
+from oracles import best_error, diagonal, grid, tolerance
 from registry import integer_matrices
 
 import lowrank_blocks as lb
@@ -28,3 +29,95 @@ def test_7_localized_is_at_least_as_good_on_average_over_row_orders(W, r):
 def test_7_a_single_order_may_go_the_other_way():
     W = np.kron(np.eye(2), np.array([[2.0, 1.0], [1.0, 2.0]]))
     assert best_error(W, diagonal(2, 4, 4), [2, 2]) == 0 < best_error(W, grid(2, 2, 4, 4), [1] * 4)
+
+
+def compositions(total, parts):
+    """Yield all ways to write a number as an ordered sum of positive ones."""
+    for cuts in combinations(range(1, total), parts - 1):
+        edges = (0, *cuts, total)
+        yield tuple(b - a for a, b in pairwise(edges))
+
+
+def admissible(lengths, t):
+    """Tell whether p_(k) >= p_(1) - (k - 1) t for all k."""
+    longest = max(lengths)
+    return all(p >= longest - k * t for k, p in enumerate(sorted(lengths, reverse=True)))
+
+
+CUTS = [(p, t) for m in range(2, 7) for K in (2, 3) for t in (1, 2) for p in compositions(m, K)]
+ADMITTED = [cut for cut in CUTS if admissible(*cut)]
+
+
+def deals(rows, lengths):
+    """Yield all ways to deal rows into parts of these lengths."""
+    if not lengths:
+        yield ()
+        return
+    for part in combinations(sorted(rows), lengths[0]):
+        for others in deals(rows - set(part), lengths[1:]):
+            yield (part, *others)
+
+
+def leading(blocks, count):
+    """Return the energy of the leading singular values of every block of a stack."""
+    return np.square(np.linalg.svd(blocks, compute_uv=False)[..., :count]).sum(axis=-1)
+
+
+def mean_captured(W, lengths, columns, t):
+    """Return the means of C_L(t) and C_D(Kt) over all deals of the rows."""
+    K, edges = len(lengths), np.cumsum((0, *columns))
+    parts = [np.array(rows) for rows in zip(*deals(set(range(len(W))), lengths), strict=True)]
+    local = sum(leading(W[rows, a:b], t).mean() for rows in parts for a, b in pairwise(edges))
+    on = sum(leading(W[rows, edges[j] : edges[j + 1]], K * t).mean() for j, rows in enumerate(parts))
+    return local, on
+
+
+@st.composite
+def dealt(draw):
+    """Draw row lengths that the condition admits, t, any column lengths, and a matrix."""
+    lengths, t = draw(st.sampled_from(ADMITTED))
+    columns = tuple(draw(st.integers(1, 3)) for _ in lengths)
+    m, n = sum(lengths), sum(columns)
+    if draw(st.booleans()):
+        return draw(integer_matrices(m, n)), lengths, columns, t
+    rng = np.random.default_rng(draw(st.integers(0, 999)))
+    return rng.standard_normal((m, n)) * 4.0 ** -rng.integers(0, 4, (m, 1)), lengths, columns, t
+
+
+@settings(max_examples=200)
+@given(dealt())
+def test_7_holds_for_all_row_lengths_that_its_condition_admits(case):
+    W, lengths, columns, t = case
+
+    local, on = mean_captured(W, lengths, columns, t)
+
+    assert on <= local + tolerance(W) * np.linalg.norm(W)
+
+
+def mean_group(V, p, k, t):
+    """Return the mean energy of the k-th group of t singular values over all sets of p rows."""
+    rows = np.array(list(combinations(range(len(V)), p)), dtype=int)
+    return float((leading(V[rows], k * t) - leading(V[rows], (k - 1) * t)).mean()) if p else 0.0
+
+
+@given(integer_matrices(6, 3), st.integers(1, 2))
+def test_7_later_groups_are_at_most_the_first_of_a_shorter_block(V, t):
+    slack = tolerance(V) * np.linalg.norm(V)
+    first = [mean_group(V, p, 1, t) for p in range(7)]
+
+    assert all(a <= b + slack for a, b in pairwise(first))
+    for p in range(7):
+        for k in (2, 3):
+            assert mean_group(V, p, k, t) <= first[max(0, p - (k - 1) * t)] + slack
+
+
+@pytest.mark.parametrize(("lengths", "t"), [((4, 1), 1), ((5, 1), 1), ((6, 1), 1)])
+def test_7_fails_for_lengths_that_break_its_condition(lengths, t):
+    """Two ones in the columns of the long part: it mostly holds both, and L keeps one of them."""
+    assert not admissible(lengths, t)
+    W = np.eye(sum(lengths), 3)
+    W[:, 2] = 0
+
+    local, on = mean_captured(W, lengths, (2, 1), t)
+
+    assert on > local + 0.05

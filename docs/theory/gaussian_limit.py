@@ -73,13 +73,17 @@ def summary(size: int) -> dict[str, float]:
     return dict(zip(COLUMNS, values, strict=True))
 
 
+def cells(row: dict[str, float]) -> list[str]:
+    """Return counts as ints and shares with six decimals, which no BLAS changes."""
+    return [f"{v:.6f}" if isinstance(v, float) else str(int(v)) for v in row.values()]
+
+
 def write_csv(rows: list[dict[str, float]], path: Path) -> None:
-    """Write counts as ints and shares with six decimals, which no BLAS changes."""
+    """Write the table."""
     with path.open("w", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(COLUMNS)
-        for row in rows:
-            writer.writerow([f"{v:.6f}" if isinstance(v, float) else int(v) for v in row.values()])
+        writer.writerows(map(cells, rows))
 
 
 def draw_captured(ax: Axes, rows: list[dict[str, float]]) -> None:

@@ -1,7 +1,8 @@
-"""The formal comparison of the Localized LoRA paper, on synthetic and genuine matrices.
+"""A formal comparison of G, D and L at a matched budget, on synthetic and genuine matrices.
 
-G, D and L get uniform ranks r, r and r/K, which store exactly r(m+n) numbers each; L with free ranks
-stands beside them.
+The abstract of the Localized LoRA paper (arXiv 2506.00236) speaks of one. Only the abstract was read: that
+comparison may carry hypotheses which this one does not. Here G, D and L get uniform ranks r, r and r/K, which
+store exactly r(m+n) numbers each; L with free ranks stands beside them.
 """
 
 from __future__ import annotations
@@ -195,7 +196,9 @@ def _report(cases: Sequence[Case]) -> str:
 Global (G), diagonal-local (D) and fully localized (L) low-rank approximation at exactly equal parameter
 counts: r(m+n) stored numbers, hence rank r for G, rank r on each of the K diagonal blocks for D, rank r/K on
 each of the K×K blocks for L. L_free spends the same budget with the best ranks. Numbers are relative
-Frobenius errors, each the least that its structure and ranks allow. Synthetic matrices are
+Frobenius errors, each the least that its structure and ranks allow. The abstract of the Localized LoRA paper
+(arXiv 2506.00236) speaks of such a comparison; only the abstract was read, and the paper's may carry
+hypotheses which this one does not. Synthetic matrices are
 {_SHAPE[0]}×{_SHAPE[1]}, seed {SEED}; the genuine ones are the embedded fine-tuning update.
 
 Of {len(cases)} cases, G alone has the least error in {wins["G"]}, D alone in {wins["D"]} and

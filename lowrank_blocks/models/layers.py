@@ -59,8 +59,8 @@ def allocate_ranks(
     Returns
     -------
     LayerRanks
-        The optimum where the search for it is exhaustive, which it is for up to three distinct
-        costs and nearly always for more; otherwise `LayerRanks.gap` bounds what is missed.
+        The optimum where the search for it is exhaustive, which it always is for up to three
+        distinct costs; `LayerRanks.guarantee` tells. Otherwise `LayerRanks.gap` bounds what is missed.
 
     Raises
     ------

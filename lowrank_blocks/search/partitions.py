@@ -76,10 +76,10 @@ def best_partition(
     The candidates are all partitions reached by halving rectangles by rows or by columns, with any
     rank on each part. For a price per stored number the best of them is found exactly, bottom-up,
     and the critical price gives a lower bound for every candidate within the budget. What the bound
-    leaves open is searched through: if that search ends, which is the rule, no candidate within the
-    budget is better, and `gap` is 0. If it would be too long, the answer is the best one met, never
-    worse than `Global`, `DiagonalLocal` and `Localized` with powers of two as parts where they are
-    candidates, and `gap` says by how much it may miss.
+    leaves open is searched through, unless it is below 1e-13 of the energy: if that search ends, no
+    candidate within the budget is better, and `gap` is 0. If it would be too long, the answer is the
+    best one met, never worse than `Global`, `DiagonalLocal` and `Localized` with powers of two as parts
+    where they are candidates, and `gap` says by how much it may miss.
 
     Parameters
     ----------
