@@ -8,6 +8,8 @@ import io
 from dataclasses import dataclass
 from typing import Any
 
+from lowrank_blocks._escaping import markdown, printable
+
 Cell = str | int | float | tuple[int, ...]
 
 
@@ -31,24 +33,26 @@ class Table:
 
     def to_text(self) -> str:
         """Return the table aligned for a terminal: text to the left, numbers to the right."""
-        cells = [list(self.columns), *self._shown()]
+        cells = [self._heads(), *self._shown()]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         lines = ["  ".join(self._align(row, widths)).rstrip() for row in cells]
         rule = "  ".join("-" * w for w in widths)
-        return "\n".join([*([self.title] if self.title else []), lines[0], rule, *lines[1:]]) + "\n"
+        title = [printable(self.title)] if self.title else []
+        return "\n".join([*title, lines[0], rule, *lines[1:]]) + "\n"
 
     def to_markdown(self) -> str:
         """Return the table in GitHub's Markdown."""
         rule = [":---" if left else "---:" for left in self._is_text()]
-        lines = [self.columns, rule, *([_escaped(c) for c in row] for row in self._shown())]
+        shown = [[markdown(c) for c in row] for row in (self._heads(), *self._shown())]
+        lines = [shown[0], rule, *shown[1:]]
         body = "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
-        return f"**{self.title}**\n\n{body}" if self.title else body
+        return f"**{markdown(self.title)}**\n\n{body}" if self.title else body
 
     def to_csv(self) -> str:
         """Return the table as CSV with every digit; ranks are separated by spaces."""
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(self.columns)
+        writer.writerow(self._heads())
         writer.writerows([_csv_cell(cell) for cell in row] for row in self.rows)
         return out.getvalue()
 
@@ -83,7 +87,7 @@ class Table:
         aligns = ["left" if left else "right" for left in self._is_text()]
         head = "".join(
             f'<th style="text-align:{a}">{html.escape(c)}</th>'
-            for a, c in zip(aligns, self.columns, strict=True)
+            for a, c in zip(aligns, self._heads(), strict=True)
         )
         body = "".join(
             "<tr>"
@@ -94,12 +98,17 @@ class Table:
             for row in self._shown()
         )
         caption = (
-            f'<caption style="text-align:left">{html.escape(self.title)}</caption>' if self.title else ""
+            f'<caption style="text-align:left">{html.escape(printable(self.title))}</caption>'
+            if self.title
+            else ""
         )
         return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
     def __str__(self) -> str:
         return self.to_text().rstrip("\n")
+
+    def _heads(self) -> list[str]:
+        return [printable(name) for name in self.columns]
 
     def _shown(self) -> list[list[str]]:
         return [[show(cell) for cell in row] for row in self.rows]
@@ -125,17 +134,10 @@ def show(cell: Cell) -> str:
         if cell == 0 or not 1e-3 <= abs(cell) < 1e5:
             return f"{cell:.3e}" if cell else "0"
         return f"{cell:#.4g}" if abs(cell) < 1e4 else f"{cell:.0f}"
-    return str(cell)
+    return printable(str(cell))
 
 
 def _csv_cell(cell: Cell) -> str:
     if isinstance(cell, tuple):
         return " ".join(map(str, cell))
-    return repr(cell) if isinstance(cell, float) else str(cell)
-
-
-def _escaped(text: str) -> str:
-    """Return text that Markdown shows as it is, on one line."""
-    for mark in "\\|<*":
-        text = text.replace(mark, "\\" + mark)
-    return " ".join(text.split())
+    return repr(cell) if isinstance(cell, float) else printable(str(cell))

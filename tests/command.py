@@ -1,4 +1,7 @@
-"""The command, run in this process."""
+"""The command, run in this process or in one of its own."""
+
+import subprocess
+import sys
 
 from lowrank_blocks.cli import main
 
@@ -20,3 +23,15 @@ def refused(capsys, *args):
     assert err.count("\n") == 1
     assert err.startswith("lowrank-blocks")
     return err
+
+
+def process(*args, **options):
+    """Run the command in a process of its own, which is ended if it hangs."""
+    command = [sys.executable, "-m", "lowrank_blocks", *map(str, args)]
+    return subprocess.run(command, check=False, timeout=300, **options)
+
+
+def in_shell(redirections, *args):
+    """Run the command as a process under redirections of a POSIX shell; its streams are kept as bytes."""
+    command = ["sh", "-c", f'exec "$@" {redirections}', "sh", sys.executable, "-m", "lowrank_blocks"]
+    return subprocess.run([*command, *map(str, args)], check=False, timeout=300, capture_output=True)

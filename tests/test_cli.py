@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 import pytest
-from command import refused, run
+from command import process, refused, run
 
 import lowrank_blocks as lb
 
@@ -208,10 +208,6 @@ def test_help_has_examples(args, capsys):
 
 
 # As a process.
-
-
-def process(*args, **options):
-    return subprocess.run([sys.executable, "-m", "lowrank_blocks", *map(str, args)], check=False, **options)
 
 
 def test_as_a_module(matrix):

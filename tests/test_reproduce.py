@@ -34,7 +34,7 @@ def results(written):
 
 
 def test_all_files_are_written(written):
-    assert {path.name for path in written.iterdir()} == FILES
+    assert {path.name for path in written.iterdir()} == FILES == set(reproduce.FILES)
     for picture in ("winners.png", "curves-synthetic.png", "curves-genuine.png"):
         assert f"]({picture})" in (written / "report.md").read_text()
         assert (written / picture).read_bytes().startswith(b"\x89PNG")
@@ -97,6 +97,22 @@ def test_curves_hold_every_step(written):
     )
 
 
+def test_out_is_judged_before_the_work(tmp_path, monkeypatch, capsys):
+    def work():
+        raise AssertionError("the work began")
+
+    monkeypatch.setattr("lowrank_blocks.cli.reproduce.reproduced", work)
+    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "winners.png").mkdir()
+    before = sorted(tmp_path.iterdir())
+    for out in (tmp_path / "file" / "formal", tmp_path, tmp_path / "new" / ("x" * 300)):
+        assert main(["reproduce", "--out", str(out)]) == 2
+        err = capsys.readouterr().err
+        assert f"--out must be a folder that can be written, got {out}: " in err
+        assert err.count("\n") == 1
+        assert sorted(tmp_path.iterdir()) == before
+
+
 def test_out_is_required(capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["reproduce"])
@@ -106,7 +122,7 @@ def test_out_is_required(capsys):
 def test_plot_writes_a_picture_of_each_comparison(tmp_path, capsys):
     assert main(["compare", "--out", str(tmp_path), "--plot"]) == 0
     pictures = sorted(path.name for path in tmp_path.glob("*.png"))
-    assert pictures == [f"comparison-{k}.png" for k in range(1, 7)]
+    assert pictures == sorted(f"comparison-{name}.png" for name in lb.load_example())
     assert all(f"]({name})" in (tmp_path / "report.md").read_text() for name in pictures)
 
 

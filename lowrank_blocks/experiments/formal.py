@@ -34,6 +34,14 @@ SEED = 0
 PARTS = (2, 4, 8)
 RANKS = (8, 16, 32)
 CURVE_PARTS = 4
+FILES = (
+    "report.md",
+    "results.csv",
+    "curves.csv",
+    "winners.png",
+    "curves-synthetic.png",
+    "curves-genuine.png",
+)
 _SHAPE = (256, 256)
 _COLUMNS = ("matrix", "K", "r", "n_parameters", "G", "D", "L", "L_free", "least", "least_free")
 
@@ -142,14 +150,15 @@ def _least(errors: dict[str, float]) -> str:
 def _files(cases: Sequence[Case], curves: dict[str, list[ErrorCurve]]) -> dict[str, str | bytes]:
     genuine = {name: found for name, found in curves.items() if name.startswith("genuine")}
     made = {name: found for name, found in curves.items() if name not in genuine}
-    return {
-        "report.md": _report(cases),
-        "results.csv": _table(cases, _digits).to_csv(),
-        "curves.csv": _curve_table(curves).to_csv(),
-        "winners.png": png(_winner_map(cases)),
-        "curves-synthetic.png": png(_panels(made)),
-        "curves-genuine.png": png(_panels(genuine)),
-    }
+    contents = (
+        _report(cases),
+        _table(cases, _digits).to_csv(),
+        _curve_table(curves).to_csv(),
+        png(_winner_map(cases)),
+        png(_panels(made)),
+        png(_panels(genuine)),
+    )
+    return dict(zip(FILES, contents, strict=True))
 
 
 def _table(cases: Sequence[Case], number: Callable[[float], str]) -> Table:

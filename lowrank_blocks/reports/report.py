@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 
+from lowrank_blocks._escaping import markdown, printable
 from lowrank_blocks._tables import Table
 from lowrank_blocks.reports.comparison import COLUMNS, Comparison
 
@@ -72,12 +73,15 @@ class Report:
     def to_text(self) -> str:
         """Return one table a matrix and the summary."""
         return "\n".join(
-            [*(f"{name}: {c.to_text()}" for name, c in self.comparisons.items()), self.summary.to_text()]
+            [
+                *(f"{printable(name)}: {c.to_text()}" for name, c in self.comparisons.items()),
+                self.summary.to_text(),
+            ]
         )
 
     def to_markdown(self) -> str:
         """Return the same as a Markdown document."""
-        parts = [f"## {name}\n\n{c.to_markdown()}" for name, c in self.comparisons.items()]
+        parts = [f"## {markdown(name)}\n\n{c.to_markdown()}" for name, c in self.comparisons.items()]
         return "\n".join(
             [
                 "# Low-rank approximation at one budget\n",
@@ -100,7 +104,8 @@ class Report:
         return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
     def __repr__(self) -> str:
-        return f"Report({len(self.comparisons)} matrices: {', '.join(self.comparisons)})"
+        names = ", ".join(map(printable, self.comparisons))
+        return f"Report({len(self.comparisons)} matrices: {names})"
 
     def _repr_html_(self) -> str:
         return self.summary.to_html()
