@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from lowrank_blocks._validation import Matrix
+from lowrank_blocks._validation import Matrix, is_narrow
 from lowrank_blocks.approximation import Approximation
 from lowrank_blocks.spectra import Accuracy, BlockFactors, Factors, scaled
 from lowrank_blocks.structures import Structure
@@ -29,7 +29,7 @@ def assembled(
 ) -> Approximation:
     """Return the approximation with these factors; error and norm are divided by ``2**exponent``."""
     relative_error = error / norm if norm else 0.0
-    single = matrix.dtype != np.float64
+    single = is_narrow(matrix.dtype)
     return Approximation(
         structure=structure,
         shape=(matrix.shape[0], matrix.shape[1]),

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lowrank_blocks._validation import is_narrow
 from lowrank_blocks.spectra.energies import tail_energy
 
 Values = NDArray[np.float64]
@@ -73,7 +74,7 @@ class Accuracy:
 
 def promise(dtype: np.dtype[np.generic]) -> float:
     """Return the accuracy that the kernel must reach for a source of this dtype."""
-    return PROMISE_DOUBLE if dtype == np.float64 else PROMISE_SINGLE
+    return PROMISE_SINGLE if is_narrow(dtype) else PROMISE_DOUBLE
 
 
 def root(shape: tuple[int, ...]) -> float:
