@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from lowrank_blocks._validation import Matrix, Shape, as_count
+from lowrank_blocks._validation import Matrix, Shape, as_count, is_narrow
 from lowrank_blocks.approximation import Approximation
 from lowrank_blocks.assembly import assembled, energy, require_norm, row_slabs
 from lowrank_blocks.budgets import block_cost
@@ -31,7 +31,8 @@ def approximate_directly(
     exponent = common_exponent(matrix)
     norm = math.sqrt(energy(row_slabs(matrix), exponent))
     require_norm(norm, exponent)
-    found = leading_factors(structure.split(matrix), ranks, exponent, promise(matrix.dtype))
+    single = is_narrow(matrix.dtype)
+    found = leading_factors(structure.split(matrix), ranks, exponent, promise(matrix.dtype), single=single)
     if allocate is adaptive:
         found = [_without_zeros(f) for f in found]
     error = norm
