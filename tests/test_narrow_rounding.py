@@ -76,6 +76,23 @@ def test_roundings_that_coincide_are_taken_apart(b, a):
         assert 2**-0.5 - 1e-6 <= ratio <= 2**0.5 + 1e-6
 
 
+def test_the_split_that_rounds_best_is_taken():
+    """Of all sixteen, by the squares of both relative errors, from exact arithmetic."""
+
+    def cost(b, a):
+        off = (abs(Fraction(float(np.float32(x))) / Fraction(float(x)) - 1) for x in (b, a))
+        return float(sum(x**2 for x in off))
+
+    splits = 2.0 ** (np.arange(-8, 8) / 16)
+    for number in 1 + np.linspace(0.72, 1, 100) * HALF:
+        b = np.full((1, 1, 1), number)
+        single_b, single_a, _ = single.in_single(b, b)
+        costs = [cost(t * number, number / t) for t in splits]
+        split = min(splits, key=lambda t: abs(float(single_b[0, 0, 0]) / number - t))
+        assert cost(split * number, number / split) <= min(costs) * (1 + 1e-6)
+        assert single_a[0, 0, 0] == np.float32(number / split)
+
+
 def test_roundings_that_do_not_coincide_keep_the_even_split():
     rng = np.random.default_rng(1)
     b, a, _ = balanced(rng, 8, 6, 9)
