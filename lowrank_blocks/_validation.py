@@ -20,8 +20,9 @@ _FLOATS = {"float16", "bfloat16", "float32", "float64"}
 def as_matrix(value: ArrayLike, name: str = "dW") -> Matrix:
     """Return `value` as a finite, real, nonempty 2-D float array, or say why it is none.
 
-    Float16, bfloat16, float32 and float64 arrays come back as they are, without a copy;
-    integers and booleans become float64.
+    Float16, bfloat16, float32 and float64 arrays come back as they are, without a copy, if the bytes
+    of their numbers are in this machine's order; else as a copy that is. Integers and booleans
+    become float64.
     """
     matrix = _as_numeric(value, name)
     if matrix.ndim != 2 or matrix.size == 0:
@@ -36,6 +37,11 @@ def as_vector_or_matrix(value: ArrayLike, length: int, name: str = "x") -> Matri
     if array.ndim not in (1, 2) or array.shape[0] != length:
         raise ValueError(f"{name} must have shape ({length},) or ({length}, k), got shape {array.shape}.")
     return array
+
+
+def is_narrow(dtype: np.dtype[Any]) -> bool:
+    """Whether a judged matrix of this dtype has float32 factors: all floats of fewer than 64 bits."""
+    return dtype.itemsize < 8
 
 
 def as_count(value: object, name: str, *, least: int = 0) -> int:
@@ -114,4 +120,4 @@ def _as_numeric(value: ArrayLike, name: str) -> Matrix:
         raise TypeError(
             f"{name} must be real numbers of at most 64 bits, got dtype {array.dtype} (shape {array.shape})."
         )
-    return array
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))

@@ -9,19 +9,22 @@ on the hardest of many spectra; the tests hold them against 50-digit arithmetic 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lowrank_blocks._validation import is_narrow
 from lowrank_blocks.linalg.energies import tail_energy
 
 Values = NDArray[np.float64]
 
 UNIT = 2.0**-53
+_LEAST = 2.0**-1073  # twice the least float64: a bound and an error are rounded to multiples of it
 PROMISE_DOUBLE = 1e-10
-PROMISE_SINGLE = 1e-8  # of 1e-7: the rounding of both factors to float32 takes the rest
+PROMISE_SINGLE = 7e-9  # times sqrt(2), and 1.504 * 2**-24 for the rounding of factors, is below 1e-7
 
 # What rounding adds to a Gram matrix and its eigenvalues: in the spectral norm, in units of
 # root * UNIT * the largest, and of UNIT * the Frobenius norm; in the Frobenius norm, of
@@ -50,21 +53,33 @@ class Accuracy:
         factors can be above the optimum at their rank, or the reported error be off.
     norm : float
         Frobenius norm of the matrix.
+    relative_bound : float
+        The same for the relative error of the whole matrix; 0 for a matrix of zeros.
     """
 
     methods: tuple[str, ...]
     bounds: tuple[float, ...]
     norm: float
+    relative_bound: float
+
+    @classmethod
+    def of(cls, methods: Iterable[str], bounds: Sequence[float], norm: float, exponent: int) -> Accuracy:
+        """Make one from bounds and a norm that are divided by ``2**exponent``.
+
+        In the units of the matrix the bounds of tiny matrices count what is lost where float64 ends.
+        """
+        lost = _LEAST if exponent < 0 else 0.0
+        return cls(
+            tuple(methods),
+            tuple(math.ldexp(b, exponent) + lost for b in bounds),
+            math.ldexp(norm, exponent),
+            math.hypot(*bounds) / norm if norm else 0.0,
+        )
 
     @property
     def bound(self) -> float:
         """The same for the error of the whole matrix, in its units."""
         return math.hypot(*self.bounds)
-
-    @property
-    def relative_bound(self) -> float:
-        """The same for the relative error; 0 for a matrix of zeros."""
-        return self.bound / self.norm if self.norm else 0.0
 
     def __repr__(self) -> str:
         used = ", ".join(f"{self.methods.count(m)} by {m}" for m in sorted(set(self.methods)))
@@ -73,7 +88,7 @@ class Accuracy:
 
 def promise(dtype: np.dtype[np.generic]) -> float:
     """Return the accuracy that the kernel must reach for a source of this dtype."""
-    return PROMISE_DOUBLE if dtype == np.float64 else PROMISE_SINGLE
+    return PROMISE_SINGLE if is_narrow(dtype) else PROMISE_DOUBLE
 
 
 def root(shape: tuple[int, ...]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from lowrank_blocks._validation import Matrix
 from lowrank_blocks.linalg.threads import desk
 
+_HIDDEN = 2.0**-500  # more than a norm loses to squares that underflow
 _SAFE_EXPONENT = 200  # fourth powers and their sums neither overflow nor vanish below 2**200
 
 
@@ -47,3 +49,11 @@ def stacked(rows: Sequence[Matrix]) -> tuple[NDArray[np.float64], NDArray[np.int
     if exponents.any():
         stack = np.ldexp(stack, -exponents[:, None, None])
     return stack, exponents
+
+
+def raised(bounds: Any, shift: Any) -> Any:
+    """Return ``bounds * 2**shift`` and what underflow can hide beside it; 0 stays 0.
+
+    The results are in units in which the largest entry of all blocks is at least ``2**-201``.
+    """
+    return np.where(bounds, np.ldexp(bounds, shift) + _HIDDEN, 0.0)

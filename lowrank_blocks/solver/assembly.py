@@ -13,7 +13,6 @@ from lowrank_blocks.solver.approximation import Approximation
 from lowrank_blocks.structures.base import Structure
 
 _SLAB = 1 << 19  # entries squared at a time
-_CAST = math.sqrt(2) * 2.0**-24  # both factors rounded to float32, relative to the norm of their product
 
 
 def assembled(
@@ -29,20 +28,17 @@ def assembled(
 ) -> Approximation:
     """Return the approximation with these factors; error and norm are divided by ``2**exponent``."""
     relative_error = error / norm if norm else 0.0
-    single = matrix.dtype != np.float64
     return Approximation(
         structure=structure,
         shape=(matrix.shape[0], matrix.shape[1]),
         ranks=locked(np.array([f.factors[0].shape[1] for f in found], dtype=np.int64)),
-        factors=tuple(_stored(f.factors, single) for f in found),
+        factors=tuple(_stored(f.factors) for f in found),
         error=math.ldexp(error, exponent),
         relative_error=relative_error,
         guarantee=guarantee,
         lower_bound=relative_error if lower_bound is None else min(lower_bound, relative_error),
-        accuracy=Accuracy(
-            tuple(f.method for f in found),
-            tuple(math.ldexp(f.excess + _CAST * single * f.norm, exponent) for f in found),
-            math.ldexp(norm, exponent),
+        accuracy=Accuracy.of(
+            [f.method for f in found], [f.excess + f.rounding for f in found], norm, exponent
         ),
     )
 
@@ -75,7 +71,6 @@ def locked(array: Matrix) -> Matrix:
     return array
 
 
-def _stored(factors: Factors, single: bool) -> Factors:
-    dtype = np.float32 if single else np.float64
-    b, a = (locked(np.ascontiguousarray(f, dtype=dtype)) for f in factors)
+def _stored(factors: Factors) -> Factors:
+    b, a = (locked(np.ascontiguousarray(f)) for f in factors)
     return b, a

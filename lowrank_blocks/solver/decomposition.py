@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from lowrank_blocks._validation import Matrix, Shape, as_count
+from lowrank_blocks._validation import Matrix, Shape, as_count, is_narrow
 from lowrank_blocks.allocation.ranks import (
     Allocation,
     RankChoice,
@@ -71,8 +71,7 @@ class Decomposition:
     @property
     def accuracy(self) -> Accuracy:
         """How the spectrum of every block was computed, and bounds on the errors taken from it."""
-        bounds = tuple(math.ldexp(b, self._exponent) for b in self._found.bounds)
-        return Accuracy(self._found.methods, bounds, self.norm)
+        return Accuracy.of(self._found.methods, self._found.bounds, self._scaled_norm, self._exponent)
 
     @property
     def norm(self) -> float:
@@ -158,7 +157,10 @@ class Decomposition:
             for tail, r, bound in zip(self._found.tails, choice.ranks, self._found.bounds, strict=True)
         ]
         blocks = self._layout.split(self._matrix)
-        found = leading_factors(blocks, choice.ranks, self._exponent, promise(self._matrix.dtype), known)
+        dtype = self._matrix.dtype
+        found = leading_factors(
+            blocks, choice.ranks, self._exponent, promise(dtype), known, single=is_narrow(dtype)
+        )
         return assembled(
             self._matrix,
             self.structure,

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from lowrank_blocks._validation import Matrix, as_count
+from lowrank_blocks._validation import Matrix, as_count, is_narrow
 from lowrank_blocks.allocation.ranks import Allocation, Ranks, adaptive, uniform
 from lowrank_blocks.linalg import BlockFactors, common_exponent, leading_factors, promise
 from lowrank_blocks.solver.approximation import Approximation
@@ -31,7 +31,8 @@ def approximate_directly(
     exponent = common_exponent(matrix)
     norm = math.sqrt(energy(row_slabs(matrix), exponent))
     require_norm(norm, exponent)
-    found = leading_factors(layout.split(matrix), ranks, exponent, promise(matrix.dtype))
+    single = is_narrow(matrix.dtype)
+    found = leading_factors(layout.split(matrix), ranks, exponent, promise(matrix.dtype), single=single)
     if allocate is adaptive:
         found = [_without_zeros(f) for f in found]
     error = norm

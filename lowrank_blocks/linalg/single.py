@@ -1,0 +1,80 @@
+"""Factors in float32: how singular values are split so that roundings do not add up, and what they cost."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lowrank_blocks.linalg.bounds import UNIT
+
+Array = NDArray[np.float64]
+Single = NDArray[np.float32]
+Rounded = tuple[Single, Single, Array]
+
+_APART = math.sqrt(2) * 2.0**-24  # of the norm: what two roundings move that have nothing in common
+_SPLITS = 2.0 ** (np.array(sorted(range(-8, 8), key=abs)) / 16)  # docs/theory/certified-spectra.md
+
+
+def in_single(b: Array, a: Array) -> Rounded:
+    """Round the factors of a stack of blocks to float32.
+
+    Where an even split of the singular values would round both factors alike, another is taken, by at
+    most a factor of ``sqrt(2)``.
+
+    Parameters
+    ----------
+    b, a : (n, p, r) and (n, r, q) arrays
+        Columns of b and rows of a are orthogonal, and of one norm.
+
+    Returns
+    -------
+    b, a : arrays of float32
+        The rounded factors.
+    moved : (n,) array
+        Bound on how far rounding has moved the product of each block; at most ``1.504 * 2**-24`` of its norm.
+    """
+    single_b, single_a, moved = _rounded(b, a)
+    alike = moved > _APART * _length(_sizes(b, a), -1)
+    if alike.any():
+        splits = _splits(b[alike], a[alike])
+        other = _rounded(b[alike] * splits[:, None], a[alike] / splits[:, :, None])
+        single_b[alike], single_a[alike], moved[alike] = other
+    return single_b, single_a, moved
+
+
+def _splits(b: Array, a: Array) -> Array:
+    """Return for every singular value the factor to move from a to b so that both roundings cost least."""
+    chosen, least = np.ones(b.shape[::2]), np.full(b.shape[::2], np.inf)
+    for split in _SPLITS.tolist():
+        left, right = split * b, a / split
+        cost = np.square(_length(left - left.astype(np.float32), -2) * _length(right, -1))
+        cost += np.square(_length(left, -2) * _length(right - right.astype(np.float32), -1))
+        chosen[cost < least] = split
+        least = np.minimum(cost, least)
+    return chosen
+
+
+def _rounded(b: Array, a: Array) -> Rounded:
+    """Round factors, and bound the norm of ``b @ a - single_b @ single_a`` without forming it.
+
+    That is a product of two thin matrices; its squared norm is the inner product of their Gram matrices.
+    """
+    single_b, single_a = b.astype(np.float32), a.astype(np.float32)
+    left = np.concatenate([b - single_b, single_b], axis=-1)
+    right = np.concatenate([a, a - single_a], axis=-2)
+    square = (np.matmul(left.mT, left) * np.matmul(right, right.mT)).sum(axis=(-2, -1))
+    terms = left.shape[-2] + right.shape[-1] + left.shape[-1] ** 2
+    slack = terms * UNIT * np.square(_sizes(left, right).sum(axis=-1))  # rounding of the line before
+    moved = np.sqrt(np.maximum(square, 0.0) + slack)
+    return single_b, single_a, moved + 4 * UNIT * _sizes(b, a).sum(axis=-1)  # and of the splits
+
+
+def _sizes(left: Array, right: Array) -> Array:
+    """Return the norms of the products of every column with its row."""
+    return _length(left, -2) * _length(right, -1)
+
+
+def _length(array: Array, axis: int) -> Array:
+    return np.asarray(np.sqrt(np.square(array).sum(axis=axis)))
