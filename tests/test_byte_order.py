@@ -6,7 +6,7 @@ import pytest
 
 import lowrank_blocks as lb
 from lowrank_blocks._validation import as_matrix, as_vector_or_matrix, is_narrow
-from lowrank_blocks.files import read_matrices
+from lowrank_blocks.files import find_matrices
 
 KINDS = {
     "float16": np.float16,
@@ -77,7 +77,8 @@ def test_products_with_swapped_vectors():
 def test_files_of_either_byte_order(tmp_path):
     for order in "<>":
         np.save(tmp_path / "dW.npy", sample(np.float64).astype(f"{order}f8"))
-        (matrix,) = read_matrices(tmp_path / "dW.npy")[0].values()
+        (stored,), _ = find_matrices(tmp_path / "dW.npy")
+        matrix = stored.read()
         assert matrix.dtype.isnative
         assert not is_narrow(matrix.dtype)
         assert matrix.tobytes() == sample(np.float64).tobytes()
