@@ -3,7 +3,6 @@
 from itertools import combinations, pairwise, permutations
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles import best_error, diagonal, grid, tolerance
@@ -111,13 +110,27 @@ def test_7_later_groups_are_at_most_the_first_of_a_shorter_block(V, t):
             assert mean_group(V, p, k, t) <= first[max(0, p - (k - 1) * t)] + slack
 
 
-@pytest.mark.parametrize(("lengths", "t"), [((4, 1), 1), ((5, 1), 1), ((6, 1), 1)])
-def test_7_fails_for_lengths_that_break_its_condition(lengths, t):
-    """Two ones in the columns of the long part: it mostly holds both, and L keeps one of them."""
-    assert not admissible(lengths, t)
-    W = np.eye(sum(lengths), 3)
-    W[:, 2] = 0
+def ones(lengths, j, count):
+    """Return a matrix with ones apart from each other in column part j, and its column lengths."""
+    columns = tuple(count if k == j else 1 for k in range(len(lengths)))
+    W = np.zeros((sum(lengths), sum(columns)))
+    W[range(count), range(j, j + count)] = 1
+    return W, columns
 
-    local, on = mean_captured(W, lengths, (2, 1), t)
 
-    assert on > local + 0.05
+def leads(lengths, t):
+    """Return C_L - C_D for all such matrices; it is a rational number of small denominator."""
+    cases = [ones(lengths, j, count) for j in range(len(lengths)) for count in range(1, sum(lengths) + 1)]
+    means = (mean_captured(W, lengths, columns, t) for W, columns in cases)
+    return np.array([local - on for local, on in means])
+
+
+def test_7_is_tight_and_its_condition_matters():
+    """Ones apart from each other reach equality, and the other way round where the condition fails."""
+    admitted = [leads(*cut).min() for cut in ADMITTED]
+    two_parts = [leads(*cut).min() for cut in CUTS if cut not in ADMITTED and len(cut[0]) == 2]
+
+    assert min(admitted) > -1e-12
+    assert sum(lead < 1e-12 for lead in admitted) > len(admitted) / 4
+    assert len(two_parts) > 10
+    assert max(two_parts) < -0.05
