@@ -30,12 +30,9 @@ def as_matrix(value: ArrayLike, name: str = "dW") -> Matrix:
     return matrix
 
 
-def as_vector_or_matrix(value: ArrayLike, length: int, name: str = "x") -> Matrix:
-    """Return `value` as a float array with `length` rows and one or two dimensions."""
-    array = _as_numeric(value, name)
-    if array.ndim not in (1, 2) or array.shape[0] != length:
-        raise ValueError(f"{name} must have shape ({length},) or ({length}, k), got shape {array.shape}.")
-    return array
+def as_operand(value: ArrayLike, name: str = "x") -> Matrix:
+    """Return `value` as a real float array of any shape, or say why it is none."""
+    return _as_numeric(value, name)
 
 
 def as_count(value: object, name: str, *, least: int = 0) -> int:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, DTypeLike
 
-from lowrank_blocks._validation import Matrix, Shape, as_vector_or_matrix
+from lowrank_blocks._validation import Matrix, Shape, as_operand
 from lowrank_blocks.partition import Block
 from lowrank_blocks.ranks import Ranks
 from lowrank_blocks.spectra import Accuracy, Factors
@@ -24,7 +24,10 @@ TIE = 1e-12  # relative errors closer than this differ by rounding only
 class Approximation:
     """The best approximation of a matrix by blocks of given ranks.
 
-    Made by `approximate` and `Decomposition.within`; its arrays are read-only.
+    Made by `approximate` and `Decomposition.within`; its arrays are read-only. With X the (m, n)
+    matrix that it stands for, ``best @ x`` is X x for a vector or for columns, ``x @ best`` is x X for
+    a vector or for rows, and ``best.apply(x)`` is x Xᵀ, as a linear layer with the weight X computes
+    it. None of them forms X; ``np.asarray(best)`` and `to_dense` do.
 
     Attributes
     ----------
@@ -60,6 +63,8 @@ class Approximation:
     Approximation(Localized(3) of a 3×3 matrix, ranks 0–1, 2 parameters, relative error 0.6)
     >>> best @ [1, 1, 1]
     array([4., 0., 0.])
+    >>> best.apply(np.ones((2, 5, 3))).shape
+    (2, 5, 3)
     """
 
     structure: Structure
@@ -81,6 +86,11 @@ class Approximation:
         return sum(b.size + a.size for b, a in self.factors)
 
     @property
+    def nbytes(self) -> int:
+        """Bytes of all factors."""
+        return sum(b.nbytes + a.nbytes for b, a in self.factors)
+
+    @property
     def gap(self) -> float:
         """How much smaller than `relative_error` that of other ranks within the budget could be at most."""
         return self.relative_error - self.lower_bound
@@ -94,6 +104,28 @@ class Approximation:
     def blocks(self) -> tuple[Block, ...]:
         """Where every block lies: ``dW[block]`` is approximated by its ``B @ A``."""
         return self.structure.blocks(self.shape)
+
+    @property
+    def T(self) -> Self:
+        """The approximation of the transposed matrix, on the transposed structure; it shares the factors."""
+        structure, shape = self.structure.transposed(), self.shape[::-1]
+        place = {_corner(block): k for k, block in enumerate(self.blocks)}
+        order = [place[_corner(block)[::-1]] for block in structure.blocks(shape)]
+        ranks = self.ranks[order]
+        ranks.flags.writeable = False
+        methods, bounds = self.accuracy.methods, self.accuracy.bounds
+        return replace(
+            self,
+            structure=structure,
+            shape=shape,
+            ranks=ranks,
+            factors=tuple((self.factors[k][1].T, self.factors[k][0].T) for k in order),
+            accuracy=replace(
+                self.accuracy,
+                methods=tuple(methods[k] for k in order),
+                bounds=tuple(bounds[k] for k in order),
+            ),
+        )
 
     def to_dense(self) -> Matrix:
         """Return the approximation as an (m, n) matrix."""
@@ -112,13 +144,59 @@ class Approximation:
             rmatmat=self._transposed_times,
         )
 
+    def apply(self, x: ArrayLike) -> Matrix:
+        """Multiply as a linear layer does: x Xᵀ, without forming the dense matrix X.
+
+        Parameters
+        ----------
+        x : (..., n) array_like
+            Vectors along the last axis, such as activations of shape (batch, tokens, n).
+
+        Returns
+        -------
+        (..., m) array
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `x` is not real or its last axis not of length n.
+
+        Examples
+        --------
+        >>> import numpy as np, lowrank_blocks as lb
+        >>> best = lb.approximate([[1.0, 2.0, 3.0]], lb.Global(), budget=4)
+        >>> best.apply([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]).round(9)
+        array([[1.],
+               [2.]])
+        """
+        array = as_operand(x)
+        if array.shape[-1:] != self.shape[1:]:
+            raise ValueError(self._misfit(array, f"(..., {self.shape[1]})", "best.apply(x)"))
+        flat = array.reshape(-1, self.shape[1]) if array.size else np.zeros((0, self.shape[1]), array.dtype)
+        return self._times(flat.T).T.reshape(*array.shape[:-1], self.shape[0])
+
     def __matmul__(self, x: ArrayLike) -> Matrix:
-        """Multiply a vector, (n,), or a matrix, (n, k), without forming the dense matrix."""
-        return self._times(as_vector_or_matrix(x, self.shape[1]))
+        """Multiply a vector, (n,), or columns, (n, k): X x. For rows of activations see `apply`."""
+        array, n = as_operand(x), self.shape[1]
+        if array.ndim not in (1, 2) or array.shape[0] != n:
+            raise ValueError(self._misfit(array, f"({n},) or ({n}, k)", "best @ x"))
+        return self._times(array)
 
     def __rmatmul__(self, x: ArrayLike) -> Matrix:
-        """Multiply from the left by a vector, (m,), or a matrix, (k, m)."""
-        return self._transposed_times(as_vector_or_matrix(np.asarray(x).T, self.shape[0], "x.T")).T
+        """Multiply from the left by a vector, (m,), or rows, (k, m): x X, which is ``best.T.apply(x)``."""
+        array, m = as_operand(x), self.shape[0]
+        if array.ndim not in (1, 2) or array.shape[-1] != m:
+            raise ValueError(self._misfit(array, f"({m},) or (k, {m})", "x @ best"))
+        return self._transposed_times(array.T).T
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Matrix:
+        """Return the dense matrix, new at every call, for ``np.asarray(best)``."""
+        if copy is False:
+            raise ValueError(
+                "copy must not be False: the dense matrix is made from the factors; "
+                "write np.asarray(best) or best.to_dense()."
+            )
+        return self.to_dense().astype(dtype, copy=False)
 
     def __repr__(self) -> str:
         m, n = self.shape
@@ -127,6 +205,19 @@ class Approximation:
             f"{self.n_parameters} parameters, relative error {self.relative_error:.4g}"
             f"{f', greedy ranks, gap at most {self.gap:.2g}' if self.guarantee == 'greedy ranks' else ''})"
         )
+
+    def _misfit(self, x: Matrix, rule: str, call: str) -> str:
+        """Say why an operand does not fit a product, and which product it fits."""
+        m, n = self.shape
+        flat, ends = x.ndim in (1, 2), x.shape[-1:]
+        fitting = {
+            "best @ x gives X x": flat and x.shape[:1] == (n,),
+            "best.apply(x) gives x Xᵀ": ends == (n,),
+            "x @ best gives x X": flat and ends == (m,),
+            "best.T.apply(x) gives x X": not flat and ends == (m,),
+        }
+        calls = "".join(f"; {text}" for text, fits in fitting.items() if fits)
+        return f"x must have shape {rule} for {call}, got shape {x.shape}{calls}."
 
     def _times(self, x: Matrix) -> Matrix:
         y = self._zeros(self.shape[0], x)
@@ -142,6 +233,10 @@ class Approximation:
 
     def _zeros(self, length: int, x: Matrix) -> Matrix:
         return np.zeros((length, *x.shape[1:]), dtype=np.result_type(*self.factors[0], x))
+
+
+def _corner(block: Block) -> tuple[int, int]:
+    return block.rows.start, block.cols.start
 
 
 def ranks_text(ranks: Ranks) -> str:
