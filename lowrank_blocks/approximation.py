@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from lowrank_blocks._results import ReadOnly
 from lowrank_blocks._validation import Matrix, Shape, as_operand
 from lowrank_blocks.partition import Block
 from lowrank_blocks.ranks import Ranks
@@ -21,7 +22,7 @@ TIE = 1e-12  # relative errors closer than this differ by rounding only
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Approximation:
+class Approximation(ReadOnly):
     """The best approximation of a matrix by blocks of given ranks.
 
     Made by `approximate` and `Decomposition.within`; its arrays are read-only. With X the (m, n)

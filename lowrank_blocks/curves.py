@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lowrank_blocks._results import ReadOnly
 from lowrank_blocks._validation import Shape, as_count, as_real
 from lowrank_blocks.ranks import Allocation, Ranks, adaptive, uniform
 from lowrank_blocks.spectra import Spectrum, tail_energy
@@ -21,7 +22,7 @@ Points = tuple[NDArray[np.int64], NDArray[np.float64]]
 
 
 @dataclass(frozen=True, eq=False)
-class Solver:
+class Solver(ReadOnly):
     """What it takes to solve at budgets between the steps of a curve; it holds no matrix.
 
     Attributes
@@ -56,7 +57,7 @@ class Solver:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ErrorCurve:
+class ErrorCurve(ReadOnly):
     """The least relative error of a structure as a staircase over its parameter count.
 
     Made by `error_curve`; its arrays are read-only.

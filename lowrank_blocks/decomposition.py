@@ -9,6 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
+from lowrank_blocks._results import ReadOnly
 from lowrank_blocks._validation import Matrix, Shape, as_count
 from lowrank_blocks.approximation import Approximation
 from lowrank_blocks.assembly import assembled, energy, locked, require_norm
@@ -39,7 +40,7 @@ from lowrank_blocks.structures import Structure
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Decomposition:
+class Decomposition(ReadOnly):
     """Spectra of the blocks of a matrix; factors are computed when asked for.
 
     Made by `decompose`.
