@@ -21,7 +21,7 @@ def as_matrix(value: ArrayLike, name: str = "dW") -> Matrix:
     """Return `value` as a finite, real, nonempty 2-D float array, or say why it is none.
 
     Float16, bfloat16, float32 and float64 arrays come back as they are, without a copy;
-    integers and booleans become float64.
+    integers and booleans become float64. PyTorch tensors come from any device, parameters too.
     """
     matrix = _as_numeric(value, name)
     if matrix.ndim != 2 or matrix.size == 0:
@@ -100,7 +100,7 @@ def _as_numeric(value: ArrayLike, name: str) -> Matrix:
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} must not be masked, got a masked array; call .filled(...) on it first.")
     try:
-        array = np.asarray(value)
+        array = _from_tensor(value, name) if hasattr(value, "detach") else np.asarray(value)
     except ValueError:
         raise ValueError(
             f"{name} must be a rectangular array of numbers, got rows of different lengths."
@@ -112,3 +112,15 @@ def _as_numeric(value: ArrayLike, name: str) -> Matrix:
             f"{name} must be real numbers of at most 64 bits, got dtype {array.dtype} (shape {array.shape})."
         )
     return array
+
+
+def _from_tensor(value: Any, name: str) -> Matrix:
+    """Return a PyTorch tensor as an array; bfloat16, which numpy lacks, becomes float32 with the same values."""
+    try:
+        tensor = value.detach().cpu()
+        return np.asarray(tensor.float() if str(tensor.dtype).endswith("bfloat16") else tensor)
+    except (RuntimeError, TypeError) as error:
+        raise TypeError(
+            f"{name} must be a dense tensor of real numbers of at least 16 bits, got dtype {value.dtype} "
+            f"({str(error).splitlines()[0]}); call .float(), or .to_dense() if it is sparse, on it first."
+        ) from None

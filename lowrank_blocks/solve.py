@@ -30,7 +30,8 @@ def approximate(
     ----------
     dW : (m, n) array_like
         Real finite matrix. Float64, integers and booleans give float64 factors; float16, bfloat16
-        and float32 are solved in float64 and give float32 factors. It is never written to.
+        and float32 are solved in float64 and give float32 factors. It is never written to. PyTorch
+        tensors and parameters are taken as they are.
     structure : Structure
         Which blocks are approximated: `Global`, `DiagonalLocal`, `Localized`.
     budget : int
