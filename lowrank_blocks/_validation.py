@@ -115,7 +115,7 @@ def _as_numeric(value: ArrayLike, name: str) -> Matrix:
 
 
 def _from_tensor(value: Any, name: str) -> Matrix:
-    """Return a PyTorch tensor as an array; bfloat16, which numpy lacks, becomes float32 with the same values."""
+    """Return a PyTorch tensor as an array; bfloat16, which numpy lacks, is widened to float32."""
     try:
         tensor = value.detach().cpu()
         return np.asarray(tensor.float() if str(tensor.dtype).endswith("bfloat16") else tensor)
