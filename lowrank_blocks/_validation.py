@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,9 +23,11 @@ def as_matrix(value: ArrayLike, name: str = "dW") -> Matrix:
     Float16, bfloat16, float32 and float64 arrays come back as they are, without a copy;
     integers and booleans become float64. PyTorch tensors come from any device, parameters too.
     """
+    _require_one(value, name)
     matrix = _as_numeric(value, name)
     if matrix.ndim != 2 or matrix.size == 0:
-        raise ValueError(f"{name} must be a nonempty 2-D matrix, got shape {matrix.shape}.")
+        fix = "; call once for each: for dW in matrices" if matrix.ndim == 3 else ""
+        raise ValueError(f"{name} must be a nonempty 2-D matrix, got shape {matrix.shape}{fix}.")
     _require_finite(matrix, name)
     return matrix
 
@@ -62,6 +64,12 @@ def as_counts(values: object, name: str) -> NDArray[np.int64]:
 
 def as_shape(value: object, name: str = "shape") -> Shape:
     """Return `value` as a pair of positive ints."""
+    shape = getattr(value, "shape", ())
+    if isinstance(shape, tuple) and len(shape) == 2:
+        raise TypeError(
+            f"{name} must be a pair of positive integers, got a matrix of shape {tuple(shape)}; "
+            "write dW.shape in place of dW."
+        )
     if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)) or len(value) != 2:
         raise TypeError(f"{name} must be a pair of positive integers such as dW.shape, got {value!r}.")
     rows, cols = (as_count(v, f"{name}[{i}]") for i, v in enumerate(value))
@@ -94,6 +102,21 @@ def _require_finite(matrix: Matrix, name: str) -> None:
             raise ValueError(f"{name} must be finite, got {name}[{i}, {j}] = {matrix[i, j]}.")
 
 
+def _require_one(value: object, name: str) -> None:
+    """Refuse several matrices where one belongs."""
+    kind = type(value).__name__
+    if isinstance(value, Mapping):
+        raise TypeError(
+            f"{name} must be one matrix, got a {kind} of {len(value)}; "
+            "call once for each: for name, dW in matrices.items()."
+        )
+    if isinstance(value, (list, tuple)) and any(getattr(part, "ndim", 1) > 1 for part in value):
+        raise TypeError(
+            f"{name} must be one matrix, got a {kind} of {len(value)} matrices; "
+            "call once for each: for dW in matrices."
+        )
+
+
 def _as_numeric(value: ArrayLike, name: str) -> Matrix:
     if hasattr(value, "toarray"):
         raise TypeError(f"{name} must be dense, got a {type(value).__name__}; call .toarray() on it first.")
@@ -108,8 +131,10 @@ def _as_numeric(value: ArrayLike, name: str) -> Matrix:
     if array.dtype.kind in "biu":
         return array.astype(np.float64)
     if array.dtype.name not in _FLOATS:
+        kind = "" if array.ndim else f", a {type(value).__name__}"
         raise TypeError(
-            f"{name} must be real numbers of at most 64 bits, got dtype {array.dtype} (shape {array.shape})."
+            f"{name} must be real numbers of at most 64 bits, "
+            f"got dtype {array.dtype} (shape {array.shape}{kind})."
         )
     return array
 

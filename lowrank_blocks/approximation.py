@@ -10,10 +10,12 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from lowrank_blocks._results import ReadOnly
 from lowrank_blocks._validation import Matrix, Shape, as_operand
+from lowrank_blocks.budgets import no_rank_note
 from lowrank_blocks.partition import Block
 from lowrank_blocks.ranks import Ranks
 from lowrank_blocks.spectra import Accuracy, Factors
 from lowrank_blocks.structures import Structure
+from lowrank_blocks.tables import Table
 
 if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
@@ -52,6 +54,10 @@ class Approximation(ReadOnly):
     lower_bound : float
         No ranks within the budget leave a smaller relative error; for given ranks, and for optimal
         ones, it is `relative_error` itself.
+    budget : int or None
+        Most numbers that might be stored; None for ranks that were given.
+    unit_cost : int or None
+        Least budget that buys any rank; None for ranks that were given.
     accuracy : Accuracy
         How the factors of every block were computed, and a certified bound on how far rounding can
         have moved their error.
@@ -77,6 +83,8 @@ class Approximation(ReadOnly):
     guarantee: str
     lower_bound: float
     accuracy: Accuracy = field(repr=False)
+    budget: int | None = None
+    unit_cost: int | None = None
 
     # Lets `ndarray @ approximation` reach __rmatmul__ instead of looping over entries.
     __array_ufunc__ = None
@@ -95,6 +103,13 @@ class Approximation(ReadOnly):
     def gap(self) -> float:
         """How much smaller than `relative_error` that of other ranks within the budget could be at most."""
         return self.relative_error - self.lower_bound
+
+    @property
+    def note(self) -> str:
+        """What one unit of rank costs, where the budget buys none at all; else empty."""
+        if self.budget is None or self.unit_cost is None:
+            return ""
+        return no_rank_note(self.budget, self.shape, self.unit_cost)
 
     @property
     def captured(self) -> float:
@@ -127,6 +142,15 @@ class Approximation(ReadOnly):
                 bounds=tuple(bounds[k] for k in order),
             ),
         )
+
+    @property
+    def table(self) -> Table:
+        """The blocks as a `Table`: where they lie, their ranks, and the numbers that they store."""
+        rows = tuple(
+            (_range(block.rows), _range(block.cols), int(rank), b.size + a.size)
+            for block, rank, (b, a) in zip(self.blocks, self.ranks, self.factors, strict=True)
+        )
+        return Table(("rows", "columns", "rank", "n_parameters"), rows)
 
     def to_dense(self) -> Matrix:
         """Return the approximation as an (m, n) matrix."""
@@ -204,7 +228,8 @@ class Approximation(ReadOnly):
         return (
             f"Approximation({self.structure!r} of a {m}×{n} matrix, {ranks_text(self.ranks)}, "
             f"{self.n_parameters} parameters, relative error {self.relative_error:.4g}"
-            f"{f', greedy ranks, gap at most {self.gap:.2g}' if self.guarantee == 'greedy ranks' else ''})"
+            f"{f', greedy ranks, gap at most {self.gap:.2g}' if self.guarantee == 'greedy ranks' else ''}"
+            f"{self.note and f'; {self.note}'})"
         )
 
     def _misfit(self, x: Matrix, rule: str, call: str) -> str:
@@ -238,6 +263,10 @@ class Approximation(ReadOnly):
 
 def _corner(block: Block) -> tuple[int, int]:
     return block.rows.start, block.cols.start
+
+
+def _range(part: slice) -> str:
+    return f"{part.start}:{part.stop}"
 
 
 def ranks_text(ranks: Ranks) -> str:

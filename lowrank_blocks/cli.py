@@ -156,6 +156,14 @@ def _compare(args: argparse.Namespace) -> None:
     if args.out is not None:
         _save(args.out, _report_files(report, plot=args.plot))
     sys.stdout.write(_WRITERS[args.format](report))
+    if args.format == "csv":  # the other formats hold the notes
+        _print_notes(report)
+
+
+def _print_notes(report: Report) -> None:
+    for name, comparison in report.comparisons.items():
+        if comparison.note:
+            print(f"lowrank-blocks: {name}: {comparison.note}", file=sys.stderr)
 
 
 def _reproduce(args: argparse.Namespace) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from lowrank_blocks._validation import Matrix, Shape, as_count
 from lowrank_blocks.approximation import Approximation
 from lowrank_blocks.assembly import assembled, energy, require_norm, row_slabs
 from lowrank_blocks.budgets import block_cost
-from lowrank_blocks.ranks import Allocation, Ranks, adaptive, uniform
+from lowrank_blocks.ranks import Allocation, Ranks, adaptive, uniform, unit_cost
 from lowrank_blocks.spectra import BlockFactors, common_exponent, leading_factors, promise
 from lowrank_blocks.structures import Structure
 
@@ -24,7 +25,8 @@ def approximate_directly(
 ) -> Approximation | None:
     """Return the best approximation, or None where ranks need the spectra or large ranks are asked."""
     shapes = structure.block_shapes((matrix.shape[0], matrix.shape[1]))
-    ranks = _known_ranks(shapes, as_count(budget, "budget"), allocate)
+    costs = [block_cost(s) for s in shapes]
+    ranks = _known_ranks(shapes, costs, as_count(budget, "budget"), allocate)
     sides = np.array([min(s) for s in shapes])
     if ranks is None or ((sides >= _SMALLEST_SIDE) & (_LARGEST_SHARE * ranks > sides)).any():
         return None
@@ -38,7 +40,7 @@ def approximate_directly(
     if ranks.any():
         left = [energy(structure.uncovered(matrix), exponent), *(f.error**2 for f in found)]
         error = math.sqrt(math.fsum(left))
-    return assembled(
+    made = assembled(
         matrix,
         structure,
         found,
@@ -47,12 +49,15 @@ def approximate_directly(
         norm=norm,
         guarantee="optimal ranks" if allocate is adaptive else "given ranks",
     )
+    return replace(made, budget=budget, unit_cost=unit_cost(allocate, costs))
 
 
-def _known_ranks(shapes: tuple[Shape, ...], budget: int, allocate: Allocation) -> Ranks | None:
+def _known_ranks(
+    shapes: Sequence[Shape], costs: Sequence[int], budget: int, allocate: Allocation
+) -> Ranks | None:
     """Return the ranks that an allocation gives whatever the spectra are, but for values of zero."""
     if allocate is uniform or (allocate is adaptive and len(shapes) == 1):
-        return uniform([np.zeros(min(s)) for s in shapes], [block_cost(s) for s in shapes], budget)
+        return uniform([np.zeros(min(s)) for s in shapes], costs, budget)
     return None
 
 

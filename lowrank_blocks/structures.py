@@ -9,6 +9,7 @@ from typing import final
 
 import numpy as np
 
+from lowrank_blocks._calls import shows_call
 from lowrank_blocks._validation import Matrix, Shape
 from lowrank_blocks.partition import Axis, Block, as_axis, as_rectangles, intervals
 
@@ -69,6 +70,7 @@ class Structure(ABC):
 
 
 @final
+@shows_call("lb.Global(); the rank goes with the budget: lb.approximate(dW, lb.Global(), rank=8)")
 @dataclass(frozen=True)
 class Global(Structure):
     """One block, the whole matrix: truncated SVD, as in LoRA.
@@ -96,6 +98,7 @@ class Global(Structure):
 
 
 @final
+@shows_call("lb.DiagonalLocal(4) for 4 parts of each axis")
 @dataclass(frozen=True, repr=False)
 class DiagonalLocal(Structure):
     """The diagonal blocks of a grid with as many row parts as column parts, as in MELoRA.
@@ -141,6 +144,7 @@ class DiagonalLocal(Structure):
 
 
 @final
+@shows_call("lb.Localized(4) for 4 parts of each axis, or lb.Localized(rows=4, cols=2)")
 @dataclass(frozen=True, repr=False)
 class Localized(Structure):
     """Every block of a grid, as in Localized LoRA.
@@ -201,6 +205,7 @@ class Localized(Structure):
 
 
 @final
+@shows_call("lb.Partition([(0, 4, 0, 2), (0, 2, 2, 4)]) with (top, bottom, left, right) of each block")
 @dataclass(frozen=True, repr=False)
 class Partition(Structure):
     """Any disjoint rectangles, such as those that `best_partition` finds.
@@ -256,6 +261,14 @@ def as_structure(value: object, name: str = "structure") -> Structure:
     """Return `value` if it is a structure, or say which call makes one."""
     if isinstance(value, Structure):
         return value
+    kind = type(value).__name__
+    if isinstance(getattr(value, "structure", None), Structure):
+        raise TypeError(f"{name} must be a structure, got {kind}; pass its .structure.")
+    if isinstance(value, (list, tuple)) and any(isinstance(v, Structure) for v in value):
+        raise TypeError(
+            f"{name} must be one structure, got a {kind} of {len(value)}; "
+            "for several write lb.compare(dW, structures, budget)."
+        )
     raise TypeError(f"{name} must be a structure such as {_suggest(value)}, got {value!r}.")
 
 
