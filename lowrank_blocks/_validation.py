@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,21 +22,20 @@ def as_matrix(value: ArrayLike, name: str = "dW") -> Matrix:
 
     Float16, bfloat16, float32 and float64 arrays come back as they are, without a copy, if the bytes
     of their numbers are in this machine's order; else as a copy that is. Integers and booleans
-    become float64.
+    become float64. PyTorch tensors come from any device, parameters too.
     """
+    _require_one(value, name)
     matrix = _as_numeric(value, name)
     if matrix.ndim != 2 or matrix.size == 0:
-        raise ValueError(f"{name} must be a nonempty 2-D matrix, got shape {matrix.shape}.")
+        fix = "; call once for each: for dW in matrices" if matrix.ndim == 3 else ""
+        raise ValueError(f"{name} must be a nonempty 2-D matrix, got shape {matrix.shape}{fix}.")
     _require_finite(matrix, name)
     return matrix
 
 
-def as_vector_or_matrix(value: ArrayLike, length: int, name: str = "x") -> Matrix:
-    """Return `value` as a float array with `length` rows and one or two dimensions."""
-    array = _as_numeric(value, name)
-    if array.ndim not in (1, 2) or array.shape[0] != length:
-        raise ValueError(f"{name} must have shape ({length},) or ({length}, k), got shape {array.shape}.")
-    return array
+def as_operand(value: ArrayLike, name: str = "x") -> Matrix:
+    """Return `value` as a real float array of any shape, or say why it is none."""
+    return _as_numeric(value, name)
 
 
 def is_narrow(dtype: np.dtype[Any]) -> bool:
@@ -71,6 +70,12 @@ def as_counts(values: object, name: str) -> NDArray[np.int64]:
 
 def as_shape(value: object, name: str = "shape") -> Shape:
     """Return `value` as a pair of positive ints."""
+    shape = getattr(value, "shape", ())
+    if isinstance(shape, tuple) and len(shape) == 2:
+        raise TypeError(
+            f"{name} must be a pair of positive integers, got a matrix of shape {tuple(shape)}; "
+            "write dW.shape in place of dW."
+        )
     if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)) or len(value) != 2:
         raise TypeError(f"{name} must be a pair of positive integers such as dW.shape, got {value!r}.")
     rows, cols = (as_count(v, f"{name}[{i}]") for i, v in enumerate(value))
@@ -103,13 +108,28 @@ def _require_finite(matrix: Matrix, name: str) -> None:
             raise ValueError(f"{name} must be finite, got {name}[{i}, {j}] = {matrix[i, j]}.")
 
 
+def _require_one(value: object, name: str) -> None:
+    """Refuse several matrices where one belongs."""
+    kind = type(value).__name__
+    if isinstance(value, Mapping):
+        raise TypeError(
+            f"{name} must be one matrix, got a {kind} of {len(value)}; "
+            "call once for each: for name, dW in matrices.items()."
+        )
+    if isinstance(value, (list, tuple)) and any(getattr(part, "ndim", 1) > 1 for part in value):
+        raise TypeError(
+            f"{name} must be one matrix, got a {kind} of {len(value)} matrices; "
+            "call once for each: for dW in matrices."
+        )
+
+
 def _as_numeric(value: ArrayLike, name: str) -> Matrix:
     if hasattr(value, "toarray"):
         raise TypeError(f"{name} must be dense, got a {type(value).__name__}; call .toarray() on it first.")
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} must not be masked, got a masked array; call .filled(...) on it first.")
     try:
-        array = np.asarray(value)
+        array = _from_tensor(value, name) if hasattr(value, "detach") else np.asarray(value)
     except ValueError:
         raise ValueError(
             f"{name} must be a rectangular array of numbers, got rows of different lengths."
@@ -117,7 +137,21 @@ def _as_numeric(value: ArrayLike, name: str) -> Matrix:
     if array.dtype.kind in "biu":
         return array.astype(np.float64)
     if array.dtype.name not in _FLOATS:
+        kind = "" if array.ndim else f", a {type(value).__name__}"
         raise TypeError(
-            f"{name} must be real numbers of at most 64 bits, got dtype {array.dtype} (shape {array.shape})."
+            f"{name} must be real numbers of at most 64 bits, "
+            f"got dtype {array.dtype} (shape {array.shape}{kind})."
         )
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def _from_tensor(value: Any, name: str) -> Matrix:
+    """Return a PyTorch tensor as an array; bfloat16, which numpy lacks, is widened to float32."""
+    try:
+        tensor = value.detach().cpu()
+        return np.asarray(tensor.float() if str(tensor.dtype).endswith("bfloat16") else tensor)
+    except (RuntimeError, TypeError) as error:
+        raise TypeError(
+            f"{name} must be a dense tensor of real numbers of at least 16 bits, got dtype {value.dtype} "
+            f"({str(error).splitlines()[0]}); call .float(), or .to_dense() if it is sparse, on it first."
+        ) from None

@@ -10,10 +10,11 @@ import lowrank_blocks as lb
 
 def from_csv(record):
     return lb.Row(
-        **{name: record[name] for name in ("label", "allocation", "guarantee")},
+        **{name: record[name] for name in ("label", "allocation", "guarantee", "partition")},
         **{name: int(record[name]) for name in ("n_parameters", "slack")},
         **{name: float(record[name]) for name in ("error", "relative_error", "captured")},
         ranks=tuple(map(int, record["ranks"].split())),
+        gap=float(record["gap"]) if record["gap"] else None,
     )
 
 

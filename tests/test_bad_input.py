@@ -308,5 +308,5 @@ def test_bad_operands(x, error, fragments):
 
 
 def test_bad_left_operand():
-    with refuse(ValueError, "x.T must have shape (4,) or (4, k)", "got shape (3, 2)"):
+    with refuse(ValueError, "x must have shape (4,) or (k, 4)", "got shape (2, 3)"):
         np.ones((2, 3)) @ lb.approximate(EYE, lb.Localized(2), 8)

@@ -72,7 +72,7 @@ def test_plot_partition_draws_leaves_and_positive_ranks():
     W = np.kron(np.diag([1.0, 2.0, 0.0]), np.ones((4, 4)))
     found = lb.best_partition(W, 16)
     ax = lb.plot_partition(W, found)
-    ranks = found.approximation.ranks
+    ranks = found.ranks
     assert [int(t.get_text()) for t in ax.texts] == [r for r in ranks if r]
     assert len(ax.collections[0].get_paths()) == len(ranks)
     np.testing.assert_array_equal(ax.get_images()[0].get_array(), np.abs(W))
@@ -107,11 +107,14 @@ def test_compare_adds_the_best_partition():
     row = report.rows[-1]
     assert report.best is row
     assert row.label == "best partition"
-    assert row.guarantee.startswith("DiagonalLocal(4); gap at most ")
+    assert (row.guarantee, row.partition) == ("optimal ranks", "DiagonalLocal(4)")
+    assert row.gap == pytest.approx(0, abs=1e-12)
     assert row.n_parameters + row.slack == 128
 
 
 def test_command_adds_the_best_partition(tmp_path, capsys):
     np.save(tmp_path / "dW.npy", np.kron(np.eye(4), np.ones((4, 4))))
     assert main(["compare", str(tmp_path / "dW.npy"), "--rank", "1", "--best"]) == 0
-    assert "DiagonalLocal(4); gap at most" in capsys.readouterr().out
+    head, *rows = capsys.readouterr().out.splitlines()[1:9]
+    assert head.split()[-2:] == ["gap", "partition"]
+    assert rows[-1].split()[-4:] == ["optimal", "ranks", "0", "DiagonalLocal(4)"]

@@ -24,7 +24,10 @@ COLUMNS = [
     "relative_error",
     "captured",
     "guarantee",
+    "gap",
+    "partition",
 ]
+SHOWN = COLUMNS[:-1]  # to people: no row is a best partition
 STRUCTURES = [lb.Global(), lb.DiagonalLocal(2), lb.Localized(2)]
 
 
@@ -121,6 +124,8 @@ def test_rows_hold_plain_values():
             float,
             float,
             str,
+            float if line.allocation == "adaptive" else type(None),
+            str,
         ]
         assert all(type(rank) is int for rank in line.ranks)
 
@@ -152,7 +157,7 @@ def test_text_holds_every_row_under_its_column():
 
     assert "13×11 matrix" in lines[0]
     assert "budget 77 of 143 numbers" in lines[0]
-    assert lines[1].split() == COLUMNS
+    assert lines[1].split() == SHOWN
     assert len(lines) == 3 + 5
     assert str(example()) == "\n".join(lines)
     starts = [lines[1].index(name) for name in ("label", "allocation", "ranks")]
@@ -172,8 +177,8 @@ def markdown_rows(text):
 def test_markdown_parses_back():
     head, rows = markdown_rows(example().to_markdown())
 
-    assert head == COLUMNS
-    assert rows == [[show(getattr(r, name)) for name in COLUMNS] for r in example().rows]
+    assert head == SHOWN
+    assert rows == [[show(getattr(r, name)) for name in SHOWN] for r in example().rows]
     for cells, values in zip(rows, example().rows, strict=True):
         assert float(cells[5]) == pytest.approx(values.error, rel=5e-4)
         assert int(cells[3]) == values.n_parameters
@@ -225,8 +230,8 @@ def test_without_pandas_the_error_names_the_install_line(monkeypatch):
 def test_html_shows_what_the_text_shows():
     found = Cells(example()._repr_html_()).found
 
-    assert found["th"] == COLUMNS
-    assert found["td"] == [show(getattr(r, name)) for r in example().rows for name in COLUMNS]
+    assert found["th"] == SHOWN
+    assert found["td"] == [show(getattr(r, name)) for r in example().rows for name in SHOWN]
     assert found["caption"] == [example().to_text().splitlines()[0]]
 
 

@@ -63,7 +63,7 @@ def test_bound_optimum_and_answer_are_in_order(W, budget):
 
     assert found.lower_bound <= optimum + 1e-9
     assert optimum <= found.relative_error + 1e-9
-    assert found.approximation.n_parameters <= budget
+    assert found.n_parameters <= budget
     assert found.relative_error == pytest.approx(optimum, abs=3e-8)  # the search ends on so small a matrix
     assert found.gap <= 1e-9
 
@@ -100,7 +100,7 @@ def test_three_way_first_cuts_are_searched_too():
     W[:2], W[2:4, :2], W[4:] = 1.0, 2.0, -1.0
     found = lb.best_partition(W, 16, rows=(0, 2, 4, 6), max_depth=1)
     assert found.relative_error == pytest.approx(0, abs=1e-12)
-    assert found.approximation.n_parameters == 16
+    assert found.n_parameters == 16
     assert found.gap == pytest.approx(0, abs=1e-12)
 
 
@@ -140,16 +140,11 @@ def test_never_worse_than_a_named_structure(name):
         best = min(lb.approximate(W, s, budget).relative_error for s in named(W.shape, 3))
         assert found.relative_error <= best + 1e-12
         assert found.lower_bound <= best + 1e-12
-        assert found.approximation.n_parameters <= budget
-        X = found.approximation.to_dense()
-        assert found.approximation.error == pytest.approx(residual(W, X), abs=tolerance(W), rel=0)
-        blocks = [
-            (range(b.rows.start, b.rows.stop), range(b.cols.start, b.cols.stop))
-            for b in found.approximation.blocks
-        ]
-        assert best_error(W, blocks, found.approximation.ranks) == pytest.approx(
-            found.approximation.error, abs=tolerance(W)
-        )
+        assert found.n_parameters <= budget
+        X = found.to_dense()
+        assert found.error == pytest.approx(residual(W, X), abs=tolerance(W), rel=0)
+        blocks = [(range(b.rows.start, b.rows.stop), range(b.cols.start, b.cols.stop)) for b in found.blocks]
+        assert best_error(W, blocks, found.ranks) == pytest.approx(found.error, abs=tolerance(W))
 
 
 def test_log_kernel_is_far_below_the_named_structures():
@@ -167,7 +162,7 @@ def test_nothing_fits_in_no_budget():
     assert found.verdict == "nothing"
     assert found.relative_error == 1
     assert found.lower_bound == pytest.approx(1, abs=1e-12)
-    assert not found.approximation.ranks.any()
+    assert not found.ranks.any()
 
 
 def test_zeros():

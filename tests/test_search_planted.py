@@ -47,7 +47,7 @@ def test_planted_named_structures_come_back(structure):
 def test_planted_hot_block_comes_back(place):
     W, budget = planted([place])
     found = lb.best_partition(W, budget)
-    used = [b for b, r in zip(found.approximation.blocks, found.approximation.ranks, strict=True) if r]
+    used = [b for b, r in zip(found.blocks, found.ranks, strict=True) if r]
     assert [(b.rows.start, b.rows.stop, b.cols.start, b.cols.stop) for b in used] == [place]
     t, b, lo, hi = place
     assert found.verdict == f"one block, rows {t}:{b}, columns {lo}:{hi}"
@@ -59,7 +59,7 @@ def test_planted_l_shape_comes_back():
     found = lb.best_partition(W, budget)
     assert found.verdict == "L-shape of 3 blocks, rows 0:32, columns 0:32 without its top right"
     assert found.relative_error == pytest.approx(0, abs=1e-12)
-    assert found.approximation.n_parameters == budget
+    assert found.n_parameters == budget
 
 
 def test_natural_edges_are_cut_first():

@@ -46,7 +46,7 @@ def fraction_budget(shape: Shape, fraction: float) -> int:
     shape : (int, int)
         Shape ``(m, n)`` of the matrix.
     fraction : float
-        Share of the ``m * n`` dense numbers; at least 0. It is read as the shortest decimal that
+        Share of the ``m * n`` dense numbers, from 0 to 1. It is read as the shortest decimal that
         denotes it, so that 0.29 of 100 is 29, although the binary float 0.29 is a little less.
 
     Returns
@@ -57,7 +57,8 @@ def fraction_budget(shape: Shape, fraction: float) -> int:
     Raises
     ------
     TypeError, ValueError
-        If `shape` is not a pair of positive integers, or `fraction` is negative or not finite.
+        If `shape` is not a pair of positive integers, or `fraction` is negative, above 1 or not
+        finite.
 
     Examples
     --------
@@ -66,7 +67,54 @@ def fraction_budget(shape: Shape, fraction: float) -> int:
     29
     """
     m, n = as_shape(shape)
-    return int(Fraction(repr(as_real(fraction, "fraction"))) * m * n)
+    share = as_real(fraction, "fraction")
+    if share > 1:
+        raise ValueError(
+            f"fraction must be at most 1, the whole dense matrix, got {share}; of a percentage take "
+            "fraction / 100, and for more numbers than that a plain int is a budget."
+        )
+    return int(Fraction(repr(share)) * m * n)
+
+
+def as_budget(budget: object, rank: object, unit: int) -> int:
+    """Return a budget as an int: `budget` itself, or that of a global `rank`, whichever is given.
+
+    Parameters
+    ----------
+    budget, rank : int or None
+        Exactly one of them is given.
+    unit : int
+        Numbers stored by one unit of rank: ``m + n`` of a matrix.
+    """
+    if rank is not None:
+        if budget is not None:
+            raise TypeError(
+                f"budget and rank must not both be given, got budget={budget!r} and rank={rank!r}; "
+                "leave one of them out."
+            )
+        return as_count(rank, "rank") * unit
+    if budget is None:
+        raise TypeError("budget must be a non-negative integer, or rank=8 stand in its place, got None.")
+    if isinstance(budget, float) and 0 < budget < 1:  # numpy's float64 is one
+        raise TypeError(
+            f"budget must be a non-negative integer, got {budget:g}; "
+            f"for that share write lb.fraction_budget(dW.shape, {budget:g})."
+        )
+    return as_count(budget, "budget")
+
+
+def no_rank_note(budget: int, shape: Shape, unit: int) -> str:
+    """Say that a budget buys no rank, of which one unit costs `unit`; return nothing if it buys some."""
+    if budget >= unit:
+        return ""
+    return f"budget {budget} buys no rank: one unit of rank costs {unit}{rank_hint(budget, shape)}"
+
+
+def rank_hint(budget: int, shape: Shape) -> str:
+    """Return what budget a rank has that was perhaps given in its place."""
+    if not 0 < budget <= min(shape):
+        return ""
+    return f"; rank_budget(dW.shape, {budget}) is {rank_budget(shape, budget)}"
 
 
 def block_cost(shape: Shape) -> int:

@@ -172,6 +172,11 @@ def check_ranks(ranks: object, spectra: Sequence[Spectrum], name: str = "ranks")
     return checked
 
 
+def unit_cost(allocate: Allocation, costs: Costs) -> int:
+    """Return the least budget that buys rank: of all blocks at once for `uniform`, else of the cheapest."""
+    return int(sum(costs) if allocate is uniform else min(costs))
+
+
 def allocation_name(allocate: Allocation) -> str:
     """Return the name an allocation goes by in reports."""
     return getattr(allocate, "__name__", None) or repr(allocate)

@@ -100,6 +100,10 @@ def run(args: argparse.Namespace) -> None:
     if args.out is not None:
         save(args.out, _report_files(report, pictures))
     write(_WRITERS[args.format](report))
+    if args.format == "csv":  # the other formats hold the notes
+        for name, comparison in report.comparisons.items():
+            if comparison.note:
+                say(f"{name}: {comparison.note}")
     if hint := update_hint(stored, list(report.comparisons.values())):
         say(hint)
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lowrank_blocks._results import ReadOnly
 from lowrank_blocks._validation import Matrix
 from lowrank_blocks.linalg.bounds import PROMISE_DOUBLE, gram_error, lapack_norm
 from lowrank_blocks.linalg.energies import energy, tail_energy
@@ -31,7 +32,7 @@ _Row = tuple[Spectrum, Spectrum, float, str]
 
 
 @dataclass(frozen=True)
-class BlockSpectra:
+class BlockSpectra(ReadOnly):
     """Singular values of blocks, and how far the errors taken from them can be off.
 
     Attributes

@@ -113,14 +113,14 @@ def plot_residual(dW: ArrayLike, approximation: Approximation, *, ax: Sequence[A
     return pair
 
 
-def plot_partition(dW: ArrayLike, found: BestPartition | Approximation, *, ax: Axes | None = None) -> Axes:
+def plot_partition(dW: ArrayLike, found: Approximation, *, ax: Axes | None = None) -> Axes:
     """Plot the parts of a partition with their ranks on ``|dW|``; parts of rank 0 have no number.
 
     Parameters
     ----------
     dW : (m, n) array_like
         The matrix that was partitioned.
-    found : BestPartition or Approximation
+    found : Approximation
         What `best_partition` or `approximate` returned.
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure by default.
@@ -132,7 +132,7 @@ def plot_partition(dW: ArrayLike, found: BestPartition | Approximation, *, ax: A
     Raises
     ------
     TypeError, ValueError
-        If `found` is neither, `dW` is no matrix of its shape, or `ax` no Axes.
+        If `found` is no Approximation, `dW` is no matrix of its shape, or `ax` no Axes.
 
     Examples
     --------
@@ -141,24 +141,21 @@ def plot_partition(dW: ArrayLike, found: BestPartition | Approximation, *, ax: A
     >>> [text.get_text() for text in lb.plot_partition(dW, lb.best_partition(dW, 16)).texts]
     ['1', '1']
     """
-    approximation = found.approximation if isinstance(found, BestPartition) else found
-    _require_approximation(approximation, "found")
-    matrix = _of_shape(dW, approximation.shape)
+    _require_approximation(found, "found")
+    matrix = _of_shape(dW, found.shape)
     ax = axes(ax)
     size = np.abs(matrix.astype(np.float64))
-    _frame(ax, approximation.shape)
+    _frame(ax, found.shape)
     image = _show(ax, size, float(size.max()))
-    lines = _rectangles(approximation.blocks)
+    lines = _rectangles(found.blocks)
     lines.set(facecolor="none", edgecolor="black", linewidth=0.6)
     ax.add_collection(lines)
-    for block, rank in zip(approximation.blocks, approximation.ranks, strict=True):
+    for block, rank in zip(found.blocks, found.ranks, strict=True):
         if rank:
-            _number(ax, block, rank, color="black", fontsize=_font(block, approximation.shape), bbox=PAPER)
+            _number(ax, block, rank, color="black", fontsize=_font(block, found.shape), bbox=PAPER)
     ax.figure.colorbar(image, ax=ax, label="|ΔW| (units of ΔW)", shrink=0.8)
-    title = found.verdict if isinstance(found, BestPartition) else shorten(repr(approximation.structure))
-    ax.set_title(
-        f"{title}\nrelative error {error_text(approximation.relative_error)}", fontsize="small", wrap=True
-    )
+    title = found.verdict if isinstance(found, BestPartition) else shorten(repr(found.structure))
+    ax.set_title(f"{title}\nrelative error {error_text(found.relative_error)}", fontsize="small", wrap=True)
     return ax
 
 

@@ -10,8 +10,9 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from lowrank_blocks._tables import Table
-from lowrank_blocks._validation import Matrix, Shape, as_count, as_matrix
-from lowrank_blocks.allocation.ranks import Allocation, adaptive, allocation_name, uniform
+from lowrank_blocks._validation import Matrix, Shape, as_matrix
+from lowrank_blocks.allocation.budgets import as_budget, rank_hint
+from lowrank_blocks.allocation.ranks import Allocation, adaptive, allocation_name, uniform, unit_cost
 from lowrank_blocks.search.partitions import best_partition
 from lowrank_blocks.solver.approximation import TIE
 from lowrank_blocks.solver.decomposition import Decomposition, decompose_view
@@ -34,7 +35,13 @@ class Row:
     error, relative_error, captured : float
         As in `Approximation`.
     guarantee : str
-        What is known of the ranks, as in `Approximation`.
+        What is known of the ranks on these blocks, as in `Approximation`.
+    gap : float or None
+        How much smaller `relative_error` could be at most with other ranks within the budget, and for
+        the row of `best_partition` with other partitions, too; None for ranks that were given, of
+        which nothing is claimed.
+    partition : str
+        For the row of `best_partition`, what its blocks in use are; empty for the others.
     """
 
     label: str
@@ -46,6 +53,8 @@ class Row:
     relative_error: float
     captured: float
     guarantee: str
+    gap: float | None = None
+    partition: str = ""
 
 
 COLUMNS = tuple(field.name for field in fields(Row))
@@ -67,12 +76,16 @@ class Comparison:
         Frobenius norm of the matrix.
     rows : tuple of Row
         In the order of the structures and allocations given.
+    note : str
+        Which rows are empty because the budget buys no rank, and what one unit of rank costs there;
+        usually empty.
     """
 
     shape: Shape
     budget: int
     norm: float
     rows: tuple[Row, ...]
+    note: str = ""
 
     @property
     def best(self) -> Row:
@@ -86,22 +99,22 @@ class Comparison:
         """The rows as a `Table`."""
         m, n = self.shape
         title = f"{m}×{n} matrix of norm {self.norm:.4g}, budget {self.budget} of {m * n} numbers"
-        return Table(COLUMNS, tuple(astuple(row) for row in self.rows), title)
+        return Table(COLUMNS, tuple(astuple(row) for row in self.rows), title, self.note)
 
     def to_text(self) -> str:
-        """Return an aligned table."""
-        return self.table.to_text()
+        """Return an aligned table, without a column that is empty in all rows."""
+        return self.table.without_empty().to_text()
 
     def to_markdown(self) -> str:
-        """Return a Markdown table."""
-        return self.table.to_markdown()
+        """Return a Markdown table, without a column that is empty in all rows."""
+        return self.table.without_empty().to_markdown()
 
     def to_csv(self) -> str:
         """Return CSV with every digit; the ranks of all blocks are separated by spaces."""
         return self.table.to_csv()
 
     def to_json(self) -> str:
-        """Return a JSON object with shape, budget, norm and rows."""
+        """Return a JSON object with shape, budget, norm, rows and note."""
         return json.dumps(self.to_document(), indent=2, allow_nan=False) + "\n"
 
     def to_dataframe(self) -> Any:
@@ -122,11 +135,12 @@ class Comparison:
         best = self.best
         return (
             f"Comparison({len(self.rows)} rows on a {m}×{n} matrix, budget {self.budget}, "
-            f"best {best.label} {best.allocation} with relative error {best.relative_error:.4g})"
+            f"best {best.label} {best.allocation} with relative error {best.relative_error:.4g}"
+            f"{self.note and f'; {self.note}'})"
         )
 
     def _repr_html_(self) -> str:
-        return self.table.to_html()
+        return self.table.without_empty().to_html()
 
     def to_document(self) -> dict[str, Any]:
         """Return what `to_json` writes."""
@@ -135,14 +149,16 @@ class Comparison:
             "budget": self.budget,
             "norm": self.norm,
             "rows": self.table.to_records(),
+            "note": self.note,
         }
 
 
 def compare(
     dW: ArrayLike,
     structures: Iterable[Structure],
-    budget: int,
+    budget: int | None = None,
     *,
+    rank: int | None = None,
     allocate: Sequence[Allocation] = (uniform, adaptive),
     best: bool = False,
 ) -> Comparison:
@@ -159,11 +175,12 @@ def compare(
         At least one.
     budget : int
         Most numbers that each approximation may store.
+    rank : int
+        In place of `budget`: that of a global factorisation of this rank, ``rank * (m + n)``.
     allocate : sequence of callable, optional
         Allocations to compare.
     best : bool, optional
-        Whether to add what `best_partition` finds as a row. Its `guarantee` names the partition and
-        the gap to the lower bound.
+        Whether to add what `best_partition` finds as a row, with the partition in a column of its own.
 
     Returns
     -------
@@ -189,26 +206,32 @@ def compare(
     'DiagonalLocal(2)'
     """
     matrix = as_matrix(dW)
-    budget = as_count(budget, "budget")
+    count = as_budget(budget, rank, sum(matrix.shape))
     chosen = [
         as_structure(s, f"structures[{i}]")
         for i, s in enumerate(_listed(structures, "structures", "[lb.Global()]"))
     ]
     allocations = _listed(allocate, "allocate", "(lb.adaptive,)")
-    rows: list[Row] = []
+    found: list[_Priced] = []
     for structure in chosen:
         parts = decompose_view(matrix, structure)
-        rows += [_row(parts, budget, a) for a in _distinct(allocations, len(parts.costs))]
+        found += [_row(parts, count, a) for a in _distinct(allocations, len(parts.costs))]
     if best:
-        rows.append(_best_row(matrix, budget))
-    return Comparison(parts.shape, budget, parts.norm, tuple(rows))
+        found.append(_best_row(matrix, count))
+    return Comparison(
+        parts.shape, count, parts.norm, tuple(row for row, _ in found), _note(found, count, parts.shape)
+    )
 
 
-def _row(parts: Decomposition, budget: int, allocate: Allocation) -> Row:
+_Priced = tuple[Row, int]  # with the least budget that buys any rank
+
+
+def _row(parts: Decomposition, budget: int, allocate: Allocation) -> _Priced:
     choice = parts.choose_ranks(budget, allocate=allocate)
     spent = int(choice.ranks @ parts.costs)
     relative_error = parts.relative_error(choice.ranks)
-    return Row(
+    given = choice.guarantee == "given ranks"
+    row = Row(
         label=repr(parts.structure),
         allocation=allocation_name(allocate),
         ranks=tuple(choice.ranks.tolist()),
@@ -218,23 +241,37 @@ def _row(parts: Decomposition, budget: int, allocate: Allocation) -> Row:
         relative_error=relative_error,
         captured=1 - relative_error**2,
         guarantee=choice.guarantee,
+        gap=None if given else relative_error - parts.lower_bound(choice),
     )
+    return row, unit_cost(allocate, parts.costs)
 
 
-def _best_row(matrix: Matrix, budget: int) -> Row:
+def _best_row(matrix: Matrix, budget: int) -> _Priced:
     found = best_partition(matrix, budget)
-    spent = found.approximation.n_parameters
-    return Row(
+    row = Row(
         label="best partition",
         allocation="adaptive",
-        ranks=tuple(found.approximation.ranks.tolist()),
-        n_parameters=spent,
-        slack=budget - spent,
-        error=found.approximation.error,
+        ranks=tuple(found.ranks.tolist()),
+        n_parameters=found.n_parameters,
+        slack=budget - found.n_parameters,
+        error=found.error,
         relative_error=found.relative_error,
-        captured=found.approximation.captured,
-        guarantee=f"{found.verdict}; gap at most {found.gap:.2g}",
+        captured=found.captured,
+        guarantee=found.guarantee,
+        gap=found.gap,
+        partition=found.verdict,
     )
+    return row, found.unit_cost or 0
+
+
+def _note(found: Sequence[_Priced], budget: int, shape: Shape) -> str:
+    """Say in which rows the budget buys no rank; nothing if in none."""
+    empty = [(f"{row.label} {row.allocation}", unit) for row, unit in found if budget < unit]
+    if not empty:
+        return ""
+    (first, unit), *others = empty
+    names = [f"{first} (one unit of rank costs {unit})", *(f"{name} ({unit})" for name, unit in others)]
+    return f"budget {budget} buys no rank for {', '.join(names)}{rank_hint(budget, shape)}"
 
 
 def _distinct(allocations: list[Allocation], n_blocks: int) -> list[Allocation]:

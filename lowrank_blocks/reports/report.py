@@ -23,8 +23,9 @@ class Report:
 
     Raises
     ------
-    ValueError
-        If there is no comparison, or their rows differ in structure or allocation.
+    TypeError, ValueError
+        If `comparisons` is no dict of what `compare` returned, holds none, or their rows differ in
+        structure or allocation.
 
     Examples
     --------
@@ -43,6 +44,12 @@ class Report:
     comparisons: Mapping[str, Comparison]
 
     def __post_init__(self) -> None:
+        if not isinstance(self.comparisons, Mapping):
+            raise TypeError(
+                f"comparisons must be a dict by the names of the matrices, got a "
+                f"{type(self.comparisons).__name__}; write "
+                "lb.Report({name: lb.compare(dW, structures, budget) for name, dW in matrices.items()})."
+            )
         if not self.comparisons:
             raise ValueError("comparisons must hold at least one comparison, got none.")
         for name, comparison in self.comparisons.items():

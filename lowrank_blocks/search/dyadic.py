@@ -85,6 +85,11 @@ class Rectangles:
         """Squared norm of the matrix."""
         return float(self.nodes[0, 0].tails[0, 0, 0])
 
+    @property
+    def least_cost(self) -> int:
+        """Numbers stored by one unit of rank of the smallest rectangle."""
+        return int(min(node.costs.min() for node in self.nodes.values()))
+
     def spectrum(self, place: Place) -> Spectrum:
         """Return the singular values of one rectangle."""
         i, j, a, b = place

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lowrank_blocks._validation import as_count, as_matrix
+from lowrank_blocks._validation import as_matrix
+from lowrank_blocks.allocation.budgets import as_budget
 from lowrank_blocks.search.candidates import best_answer, rectangles_of, search
 from lowrank_blocks.search.dyadic import Rectangles
 from lowrank_blocks.solver.approximation import Approximation
@@ -17,55 +19,77 @@ from lowrank_blocks.solver.assembly import locked
 from lowrank_blocks.solver.curves import ErrorCurve, as_budgets, frontier
 from lowrank_blocks.solver.decomposition import decompose_view
 from lowrank_blocks.structures.axes import Axis
-from lowrank_blocks.structures.base import Structure
 from lowrank_blocks.structures.verdicts import verdict
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class BestPartition:
-    """The best partition found within a budget, and how far from the best it can be.
+class BestPartition(Approximation):
+    """The best approximation found by any partition within a budget, and how far from the best it can be.
 
-    Made by `best_partition`.
+    Made by `best_partition`. It is an `Approximation` on the partition found, and prints as a table of
+    its blocks; what is special about it:
 
     Attributes
     ----------
     structure : Structure
         The partition: a named structure where it is one, else a `Partition`.
-    approximation : Approximation
-        The best approximation with this structure.
-    relative_error : float
-        Its relative error.
     lower_bound : float
-        No dyadic partition with any ranks within the budget has a smaller relative error.
+        No dyadic partition with any ranks within the budget has a smaller relative error; of an
+        `Approximation` it bounds other ranks on the same structure only.
+    unit_cost : int
+        Least budget that buys any rank on any of the rectangles searched.
     depth : (int, int)
         Levels of cuts that were searched along the rows and the columns.
     verdict : str
         What the blocks in use are, in a few words.
+
+    Examples
+    --------
+    >>> import numpy as np, lowrank_blocks as lb
+    >>> dW = np.kron(np.diag([1.0, 2.0]), np.ones((4, 4)))
+    >>> found = lb.best_partition(dW, 16)
+    >>> found
+    BestPartition(DiagonalLocal(2); 16 parameters, relative error 0, at least 0 for any)
+    >>> print(found)
+    BestPartition(DiagonalLocal(2); 16 parameters, relative error 0, at least 0 for any)
+    rows  columns  rank  n_parameters
+    ----  -------  ----  ------------
+    0:4   0:4         1             8
+    4:8   4:8         1             8
     """
 
-    structure: Structure
-    approximation: Approximation
-    relative_error: float
-    lower_bound: float
-    depth: tuple[int, int]
-    verdict: str
+    depth: tuple[int, int] = field(kw_only=True)
+    verdict: str = field(kw_only=True)
 
     @property
-    def gap(self) -> float:
-        """How much smaller than `relative_error` the least relative error could be at most."""
-        return self.relative_error - self.lower_bound
+    def T(self) -> Self:
+        """The best partition of the transposed matrix."""
+        turned = super().T
+        return replace(
+            turned,
+            depth=self.depth[::-1],
+            verdict=verdict(turned.structure, turned.blocks, turned.ranks),
+        )
 
     def __repr__(self) -> str:
         return (
-            f"BestPartition({self.verdict}; {self.approximation.n_parameters} parameters, "
-            f"relative error {self.relative_error:.4g}, at least {self.lower_bound:.4g} for any)"
+            f"BestPartition({self.verdict}; {self.n_parameters} parameters, relative error "
+            f"{self.relative_error:.4g}, at least {self.lower_bound:.4g} for any"
+            f"{self.note and f'; {self.note}'})"
         )
+
+    def __str__(self) -> str:
+        return str(replace(self.table, title=repr(self)))
+
+    def _repr_html_(self) -> str:
+        return replace(self.table, title=repr(self)).short().to_html()
 
 
 def best_partition(
     dW: ArrayLike,
-    budget: int,
+    budget: int | None = None,
     *,
+    rank: int | None = None,
     max_depth: int = 5,
     min_block: int = 1,
     rows: Axis = 1,
@@ -87,6 +111,8 @@ def best_partition(
         Real finite matrix; never written to.
     budget : int
         Most numbers that the factors may store; the positions of blocks are not charged.
+    rank : int
+        In place of `budget`: that of a global factorisation of this rank, ``rank * (m + n)``.
     max_depth : int, optional
         Halvings along each axis. An axis too short for them is halved as often as `min_block`
         allows; `BestPartition.depth` tells how often that was.
@@ -121,25 +147,24 @@ def best_partition(
     --------
     >>> import lowrank_blocks as lb
     >>> dW = lb.synthetic.block_diagonal((64, 64), parts=4, rank=2).matrix
-    >>> found = lb.best_partition(dW, lb.rank_budget(dW.shape, 2))
+    >>> found = lb.best_partition(dW, rank=2)
     >>> found.structure, round(found.gap, 9)
     (DiagonalLocal(4), 0.0)
     """
     matrix = as_matrix(dW)
-    most = 2 * matrix.size  # no ranks on any rectangles store more
-    budget = min(as_count(budget, "budget"), most)
+    asked = as_budget(budget, rank, sum(matrix.shape))
+    most = min(asked, 2 * matrix.size)  # no ranks on any rectangles store more
     rectangles = rectangles_of(matrix, max_depth=max_depth, min_block=min_block, rows=rows, cols=cols)
-    answer = best_answer(rectangles, search(rectangles, budget), budget)
-    approximation = decompose_view(matrix, answer.structure).within(budget)
-    error = approximation.relative_error
+    answer = best_answer(rectangles, search(rectangles, most), most)
+    made = decompose_view(matrix, answer.structure).within(most)
     bound = math.sqrt(answer.bound / (rectangles.energy or 1.0))
+    proved = made.relative_error if answer.bound == answer.energy else min(bound, made.relative_error)
+    known = {f.name: getattr(made, f.name) for f in fields(made)}
+    special = {"lower_bound": proved, "budget": asked, "unit_cost": rectangles.least_cost}
     return BestPartition(
-        structure=answer.structure,
-        approximation=approximation,
-        relative_error=error,
-        lower_bound=error if answer.bound == answer.energy else min(bound, error),
+        **(known | special),
         depth=(len(rectangles.rows) - 1, len(rectangles.cols) - 1),
-        verdict=verdict(answer.structure, approximation.blocks, approximation.ranks),
+        verdict=verdict(made.structure, made.blocks, made.ranks),
     )
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, DTypeLike
 
-from lowrank_blocks._validation import Matrix, Shape, as_vector_or_matrix
+from lowrank_blocks._results import ReadOnly
+from lowrank_blocks._tables import Table
+from lowrank_blocks._validation import Matrix, Shape, as_operand
+from lowrank_blocks.allocation.budgets import no_rank_note
 from lowrank_blocks.allocation.ranks import Ranks
 from lowrank_blocks.linalg import Accuracy, Factors
 from lowrank_blocks.structures.base import Layout, Structure
-from lowrank_blocks.structures.cells import Block
+from lowrank_blocks.structures.cells import Block, Selection
 from lowrank_blocks.structures.checked import laid_out
 
 if TYPE_CHECKING:
@@ -23,10 +27,13 @@ TIE = 1e-12  # relative errors closer than this differ by rounding only
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Approximation:
+class Approximation(ReadOnly):
     """The best approximation of a matrix by blocks of given ranks.
 
-    Made by `approximate` and `Decomposition.within`; its arrays are read-only.
+    Made by `approximate` and `Decomposition.within`; its arrays are read-only. With X the (m, n)
+    matrix that it stands for, ``best @ x`` is X x for a vector or for columns, ``x @ best`` is x X for
+    a vector or for rows, and ``best.apply(x)`` is x Xᵀ, as a linear layer with the weight X computes
+    it. None of them forms X; ``np.asarray(best)`` and `to_dense` do.
 
     Attributes
     ----------
@@ -50,6 +57,10 @@ class Approximation:
     lower_bound : float
         No ranks within the budget leave a smaller relative error; for given ranks, and for optimal
         ones, it is `relative_error` itself.
+    budget : int or None
+        Most numbers that might be stored; None for ranks that were given.
+    unit_cost : int or None
+        Least budget that buys any rank; None for ranks that were given.
     accuracy : Accuracy
         How the factors of every block were computed, and a certified bound on how far rounding can
         have moved their error.
@@ -62,6 +73,8 @@ class Approximation:
     Approximation(Localized(3) of a 3×3 matrix, ranks 0–1, 2 parameters, relative error 0.6)
     >>> best @ [1, 1, 1]
     array([4., 0., 0.])
+    >>> best.apply(np.ones((2, 5, 3))).shape
+    (2, 5, 3)
     """
 
     structure: Structure
@@ -73,6 +86,8 @@ class Approximation:
     guarantee: str
     lower_bound: float
     accuracy: Accuracy = field(repr=False)
+    budget: int | None = None
+    unit_cost: int | None = None
 
     # Lets `ndarray @ approximation` reach __rmatmul__ instead of looping over entries.
     __array_ufunc__ = None
@@ -83,9 +98,21 @@ class Approximation:
         return sum(b.size + a.size for b, a in self.factors)
 
     @property
+    def nbytes(self) -> int:
+        """Bytes of all factors."""
+        return sum(b.nbytes + a.nbytes for b, a in self.factors)
+
+    @property
     def gap(self) -> float:
         """How much smaller than `relative_error` that of other ranks within the budget could be at most."""
         return self.relative_error - self.lower_bound
+
+    @property
+    def note(self) -> str:
+        """What one unit of rank costs, where the budget buys none at all; else empty."""
+        if self.budget is None or self.unit_cost is None:
+            return ""
+        return no_rank_note(self.budget, self.shape, self.unit_cost)
 
     @property
     def captured(self) -> float:
@@ -96,6 +123,36 @@ class Approximation:
     def blocks(self) -> tuple[Block, ...]:
         """Where every block lies: ``dW[block.index]`` is approximated by its ``B @ A``."""
         return tuple(self._layout.cells())
+
+    @property
+    def T(self) -> Self:
+        """The approximation of the transposed matrix, on the transposed structure; it shares the factors."""
+        structure, shape = self.structure.transposed(), self.shape[::-1]
+        order = _order(self.blocks, laid_out(structure, shape).cells())
+        ranks = self.ranks[order]
+        ranks.flags.writeable = False
+        methods, bounds = self.accuracy.methods, self.accuracy.bounds
+        return replace(
+            self,
+            structure=structure,
+            shape=shape,
+            ranks=ranks,
+            factors=tuple((self.factors[k][1].T, self.factors[k][0].T) for k in order),
+            accuracy=replace(
+                self.accuracy,
+                methods=tuple(methods[k] for k in order),
+                bounds=tuple(bounds[k] for k in order),
+            ),
+        )
+
+    @property
+    def table(self) -> Table:
+        """The blocks as a `Table`: where they lie, their ranks, and the numbers that they store."""
+        rows = tuple(
+            (_range(block.rows), _range(block.cols), int(rank), b.size + a.size)
+            for block, rank, (b, a) in zip(self.blocks, self.ranks, self.factors, strict=True)
+        )
+        return Table(("rows", "columns", "rank", "n_parameters"), rows)
 
     def to_dense(self) -> Matrix:
         """Return the approximation as an (m, n) matrix."""
@@ -114,31 +171,106 @@ class Approximation:
             rmatmat=self._transposed_times,
         )
 
+    def apply(self, x: ArrayLike) -> Matrix:
+        """Multiply as a linear layer does: x Xᵀ, without forming the dense matrix X.
+
+        Parameters
+        ----------
+        x : (..., n) array_like
+            Vectors along the last axis, such as activations of shape (batch, tokens, n).
+
+        Returns
+        -------
+        (..., m) array
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `x` is not real or its last axis not of length n.
+
+        Examples
+        --------
+        >>> import numpy as np, lowrank_blocks as lb
+        >>> best = lb.approximate([[1.0, 2.0, 3.0]], lb.Global(), budget=4)
+        >>> best.apply([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]).round(9)
+        array([[1.],
+               [2.]])
+        """
+        array = as_operand(x)
+        if array.shape[-1:] != self.shape[1:]:
+            raise ValueError(self._misfit(array, f"(..., {self.shape[1]})", "best.apply(x)"))
+        flat = array.reshape(-1, self.shape[1]) if array.size else np.zeros((0, self.shape[1]), array.dtype)
+        return self._times(flat.T).T.reshape(*array.shape[:-1], self.shape[0])
+
     def __matmul__(self, x: ArrayLike) -> Matrix:
-        """Multiply a vector, (n,), or a matrix, (n, k), without forming the dense matrix."""
-        return self._times(as_vector_or_matrix(x, self.shape[1]))
+        """Multiply a vector, (n,), or columns, (n, k): X x. For rows of activations see `apply`."""
+        array, n = as_operand(x), self.shape[1]
+        if array.ndim not in (1, 2) or array.shape[0] != n:
+            raise ValueError(self._misfit(array, f"({n},) or ({n}, k)", "best @ x"))
+        return self._times(array)
 
     def __rmatmul__(self, x: ArrayLike) -> Matrix:
-        """Multiply from the left by a vector, (m,), or a matrix, (k, m)."""
-        return self._transposed_times(as_vector_or_matrix(np.asarray(x).T, self.shape[0], "x.T")).T
+        """Multiply from the left by a vector, (m,), or rows, (k, m): x X, which is ``best.T.apply(x)``."""
+        array, m = as_operand(x), self.shape[0]
+        if array.ndim not in (1, 2) or array.shape[-1] != m:
+            raise ValueError(self._misfit(array, f"({m},) or (k, {m})", "x @ best"))
+        return self._transposed_times(array.T).T
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Matrix:
+        """Return the dense matrix, new at every call, for ``np.asarray(best)``."""
+        if copy is False:
+            raise ValueError(
+                "copy must not be False: the dense matrix is made from the factors; "
+                "write np.asarray(best) or best.to_dense()."
+            )
+        return self.to_dense().astype(dtype, copy=False)
 
     def __repr__(self) -> str:
         m, n = self.shape
         return (
             f"Approximation({self.structure!r} of a {m}×{n} matrix, {ranks_text(self.ranks)}, "
             f"{self.n_parameters} parameters, relative error {self.relative_error:.4g}"
-            f"{f', greedy ranks, gap at most {self.gap:.2g}' if self.guarantee == 'greedy ranks' else ''})"
+            f"{f', greedy ranks, gap at most {self.gap:.2g}' if self.guarantee == 'greedy ranks' else ''}"
+            f"{self.note and f'; {self.note}'})"
         )
 
     @cached_property
     def _layout(self) -> Layout:
         return laid_out(self.structure, self.shape)
 
+    def _misfit(self, x: Matrix, rule: str, call: str) -> str:
+        """Say why an operand does not fit a product, and which product it fits."""
+        m, n = self.shape
+        flat, ends = x.ndim in (1, 2), x.shape[-1:]
+        fitting = {
+            "best @ x gives X x": flat and x.shape[:1] == (n,),
+            "best.apply(x) gives x Xᵀ": ends == (n,),
+            "x @ best gives x X": flat and ends == (m,),
+            "best.T.apply(x) gives x X": not flat and ends == (m,),
+        }
+        calls = "".join(f"; {text}" for text, fits in fitting.items() if fits)
+        return f"x must have shape {rule} for {call}, got shape {x.shape}{calls}."
+
     def _times(self, x: Matrix) -> Matrix:
         return self._layout.apply(self.factors, x)
 
     def _transposed_times(self, x: Matrix) -> Matrix:
         return self._layout.apply_transposed(self.factors, x)
+
+
+def _order(blocks: Sequence[Block], transposed: Sequence[Block]) -> list[int]:
+    """Return which of the blocks each of the transposed ones is; those of equal place keep their order."""
+    places: dict[tuple[str, str], list[int]] = {}
+    for k, block in enumerate(blocks):
+        places.setdefault((_range(block.rows), _range(block.cols)), []).append(k)
+    return [places[_range(block.cols), _range(block.rows)].pop(0) for block in transposed]
+
+
+def _range(chosen: Selection) -> str:
+    """Write consecutive indices as a range, and others one by one."""
+    if isinstance(chosen, slice):
+        return f"{chosen.start}:{chosen.stop}"
+    return ",".join(map(str, chosen.tolist()))
 
 
 def ranks_text(ranks: Ranks) -> str:

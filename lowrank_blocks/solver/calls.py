@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from numpy.typing import ArrayLike
 
 from lowrank_blocks._validation import as_matrix
+from lowrank_blocks.allocation.budgets import as_budget
 from lowrank_blocks.allocation.ranks import (
     Allocation,
     adaptive,
@@ -20,7 +21,12 @@ from lowrank_blocks.structures.checked import as_structure
 
 
 def approximate(
-    dW: ArrayLike, structure: Structure, budget: int, *, allocate: Allocation = adaptive
+    dW: ArrayLike,
+    structure: Structure,
+    budget: int | None = None,
+    *,
+    rank: int | None = None,
+    allocate: Allocation = adaptive,
 ) -> Approximation:
     """Return the best approximation of a matrix by low-rank blocks within a budget.
 
@@ -31,11 +37,15 @@ def approximate(
     ----------
     dW : (m, n) array_like
         Real finite matrix. Float64, integers and booleans give float64 factors; float16, bfloat16
-        and float32 are solved in float64 and give float32 factors. It is never written to.
+        and float32 are solved in float64 and give float32 factors. It is never written to. PyTorch
+        tensors and parameters are taken as they are.
     structure : Structure
         Which blocks are approximated: `Global`, `DiagonalLocal`, `Localized`.
     budget : int
-        Most numbers that the factors may store; see `rank_budget` and `fraction_budget`.
+        Most numbers that the factors may store; see `rank_budget` and `fraction_budget`. A budget that
+        buys no rank says so in `Approximation.note`.
+    rank : int
+        In place of `budget`: that of a global factorisation of this rank, ``rank * (m + n)``.
     allocate : callable, optional
         How the budget is spent: `adaptive` (default), `uniform` or any function
         ``(spectra, costs, budget) -> ranks``.
@@ -49,8 +59,9 @@ def approximate(
     ------
     TypeError, ValueError
         If `dW` is not a nonempty finite real matrix, `structure` no structure or one that does not
-        fit its shape, `budget` not a non-negative integer, or the allocation returns ranks that
-        are not one a block, negative, too large for a block or beyond the budget.
+        fit its shape, not exactly one of `budget` and `rank` given, that one not a non-negative
+        integer, or the allocation returns ranks that are not one a block, negative, too large for a
+        block or beyond the budget.
 
     References
     ----------
@@ -60,13 +71,14 @@ def approximate(
     --------
     >>> import numpy as np, lowrank_blocks as lb
     >>> dW = np.diag([3.0, 2.0, 1.0, 1.0])
-    >>> best = lb.approximate(dW, lb.Global(), lb.rank_budget(dW.shape, rank=2))
+    >>> best = lb.approximate(dW, lb.Global(), rank=2)
     >>> round(best.error, 12) == round(2**0.5, 12)
     True
     """
     matrix, structure = as_matrix(dW), as_structure(structure)
-    direct = approximate_directly(matrix, structure, budget, allocate)
-    return direct or decompose_view(matrix, structure).within(budget, allocate=allocate)
+    count = as_budget(budget, rank, sum(matrix.shape))
+    direct = approximate_directly(matrix, structure, count, allocate)
+    return direct or decompose_view(matrix, structure).within(count, allocate=allocate)
 
 
 def decompose(dW: ArrayLike, structure: Structure) -> Decomposition:

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lowrank_blocks._results import ReadOnly
 from lowrank_blocks._tables import Table
 from lowrank_blocks._validation import Shape, as_count, as_real
+from lowrank_blocks.allocation.budgets import as_budget
 from lowrank_blocks.allocation.ranks import Allocation, Ranks, adaptive, uniform
 from lowrank_blocks.linalg import Spectrum, tail_energy
 
@@ -21,7 +23,7 @@ Points = tuple[NDArray[np.int64], NDArray[np.float64]]
 
 
 @dataclass(frozen=True, eq=False)
-class Solver:
+class Solver(ReadOnly):
     """What it takes to solve at budgets between the steps of a curve; it holds no matrix.
 
     Attributes
@@ -56,7 +58,7 @@ class Solver:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ErrorCurve:
+class ErrorCurve(ReadOnly):
     """The least relative error of a structure as a staircase over its parameter count.
 
     Made by `error_curve`; its arrays are read-only.
@@ -94,7 +96,7 @@ class ErrorCurve:
     lower_bound: NDArray[np.float64] | None = None
     _solve: Solver | None = None  # for budgets between the steps, where these do not tell all
 
-    def at(self, budget: int) -> float:
+    def at(self, budget: int | None = None, *, rank: int | None = None) -> float:
         """Return the relative error within a budget, as `approximate` would at that budget.
 
         It is that of the last step, unless the steps do not tell all: between given budgets, and with
@@ -105,14 +107,16 @@ class ErrorCurve:
         ----------
         budget : int
             Most numbers that may be stored.
+        rank : int
+            In place of `budget`: that of a global factorisation of this rank, as `rank_budget` counts it.
 
         Raises
         ------
         TypeError, ValueError
-            If `budget` is not a non-negative integer, or is below the first step of a curve that
-            knows its steps only.
+            If not exactly one of both is given, and a non-negative integer, or the budget is below the
+            first step of a curve that knows its steps only.
         """
-        count = as_count(budget, "budget")
+        count = as_budget(budget, rank, sum(self.shape))
         step = int(np.searchsorted(self.n_parameters, count, side="right")) - 1
         if self._solve is None and step < 0:
             raise ValueError(
@@ -129,14 +133,19 @@ class ErrorCurve:
         Parameters
         ----------
         relative_error : float
-            The error to reach, at least 0.
+            The error to reach, from 0 to 1.
 
         Raises
         ------
         TypeError, ValueError
-            If `relative_error` is negative or not finite, or less than the curve ever reaches.
+            If `relative_error` is negative, above 1 or not finite, or less than the curve ever reaches.
         """
         target = as_real(relative_error, "relative_error")
+        if target > 1:
+            raise ValueError(
+                f"relative_error must be at most 1, the error of storing nothing, got {target}; "
+                f"for the error within a budget write curve.at({int(target)})."
+            )
         step = int(np.searchsorted(-self.relative_error, -target))
         last = self.n_parameters[-1] if self._solve is None else self._solve.everything
         high = int(self.n_parameters[step]) if step < len(self.n_parameters) else int(last)

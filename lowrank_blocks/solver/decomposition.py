@@ -9,7 +9,9 @@ from functools import cached_property
 
 import numpy as np
 
-from lowrank_blocks._validation import Matrix, Shape, as_count, is_narrow
+from lowrank_blocks._results import ReadOnly
+from lowrank_blocks._validation import Matrix, Shape, is_narrow
+from lowrank_blocks.allocation.budgets import as_budget
 from lowrank_blocks.allocation.ranks import (
     Allocation,
     RankChoice,
@@ -19,6 +21,7 @@ from lowrank_blocks.allocation.ranks import (
     check_ranks,
     choose_ranks,
     uniform,
+    unit_cost,
 )
 from lowrank_blocks.linalg import (
     Accuracy,
@@ -39,7 +42,7 @@ from lowrank_blocks.structures.checked import laid_out
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Decomposition:
+class Decomposition(ReadOnly):
     """Spectra of the blocks of a matrix; factors are computed when asked for.
 
     Made by `decompose`.
@@ -92,22 +95,31 @@ class Decomposition:
         """Return `error` divided by the norm of the matrix; 0 for a matrix of zeros."""
         return self._relative(self._scaled_error(check_ranks(ranks, self._spectra)))
 
-    def choose_ranks(self, budget: int, *, allocate: Allocation = adaptive) -> RankChoice:
+    def choose_ranks(
+        self, budget: int | None = None, *, rank: int | None = None, allocate: Allocation = adaptive
+    ) -> RankChoice:
         """Spend a budget over the blocks, without computing factors.
 
         Parameters
         ----------
         budget : int
             Most numbers that the factors may store.
+        rank : int
+            In place of `budget`: that of a global factorisation of this rank, as `rank_budget` counts it.
         allocate : callable, optional
             An allocation. Its spectra are divided by one power of two if entries of the matrix are
             beyond 2**200 or all below 2**-200, else they are `spectra`.
         """
-        return choose_ranks(allocate, self._spectra, self.costs, as_count(budget, "budget"))
+        count = as_budget(budget, rank, sum(self.shape))
+        return choose_ranks(allocate, self._spectra, self.costs, count)
 
-    def within(self, budget: int, *, allocate: Allocation = adaptive) -> Approximation:
-        """Return the best approximation within a budget; see `approximate`."""
-        return self._truncate(self.choose_ranks(budget, allocate=allocate))
+    def within(
+        self, budget: int | None = None, *, rank: int | None = None, allocate: Allocation = adaptive
+    ) -> Approximation:
+        """Return the best approximation within a budget, or a rank in its place; see `approximate`."""
+        count = as_budget(budget, rank, sum(self.shape))
+        made = self._truncate(self.choose_ranks(count, allocate=allocate))
+        return replace(made, budget=count, unit_cost=unit_cost(allocate, self.costs))
 
     def truncate(self, ranks: object) -> Approximation:
         """Return the best approximation with given ranks.

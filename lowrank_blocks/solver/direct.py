@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from lowrank_blocks._validation import Matrix, as_count, is_narrow
-from lowrank_blocks.allocation.ranks import Allocation, Ranks, adaptive, uniform
+from lowrank_blocks.allocation.ranks import Allocation, Ranks, adaptive, uniform, unit_cost
 from lowrank_blocks.linalg import BlockFactors, common_exponent, leading_factors, promise
 from lowrank_blocks.solver.approximation import Approximation
 from lowrank_blocks.solver.assembly import assembled, energy, require_norm, row_slabs
@@ -25,7 +25,7 @@ def approximate_directly(
     """Return the best approximation, or None where ranks need the spectra or large ranks are asked."""
     layout = laid_out(structure, (matrix.shape[0], matrix.shape[1]))
     ranks = _known_ranks(layout, as_count(budget, "budget"), allocate)
-    sides = layout.max_ranks
+    sides, costs = layout.max_ranks, layout.rank_costs
     if ranks is None or ((sides >= _SMALLEST_SIDE) & (_LARGEST_SHARE * ranks > sides)).any():
         return None
     exponent = common_exponent(matrix)
@@ -39,7 +39,7 @@ def approximate_directly(
     if ranks.any():
         left = [energy(layout.outside(matrix), exponent), *(f.error**2 for f in found)]
         error = math.sqrt(math.fsum(left))
-    return assembled(
+    made = assembled(
         matrix,
         structure,
         found,
@@ -48,6 +48,7 @@ def approximate_directly(
         norm=norm,
         guarantee="optimal ranks" if allocate is adaptive else "given ranks",
     )
+    return replace(made, budget=budget, unit_cost=unit_cost(allocate, costs))
 
 
 def _known_ranks(layout: Layout, budget: int, allocate: Allocation) -> Ranks | None:

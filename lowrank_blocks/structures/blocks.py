@@ -9,6 +9,7 @@ from typing import Any, final
 
 import numpy as np
 
+from lowrank_blocks._calls import shows_call
 from lowrank_blocks._validation import Shape
 from lowrank_blocks.structures.base import Structure
 from lowrank_blocks.structures.cells import Block, IndexSet, overlap, selection
@@ -18,6 +19,7 @@ _RULE = "a slice with start and stop, a range or a 1-D sequence of distinct non-
 
 
 @final
+@shows_call("lb.Blocks([(slice(0, 4), [0, 3]), (range(0, 4), [1, 2])]) with (rows, cols) of each block")
 @dataclass(frozen=True, repr=False)
 class Blocks(Structure):
     """Any disjoint blocks, such as those that `best_partition` finds.

@@ -14,6 +14,14 @@ def as_structure(value: object, name: str = "structure") -> Structure:
     """Return `value` if it is a structure, or say which call makes one."""
     if isinstance(value, Structure):
         return value
+    kind = type(value).__name__
+    if isinstance(getattr(value, "structure", None), Structure):
+        raise TypeError(f"{name} must be a structure, got {kind}; pass its .structure.")
+    if isinstance(value, (list, tuple)) and any(isinstance(v, Structure) for v in value):
+        raise TypeError(
+            f"{name} must be one structure, got a {kind} of {len(value)}; "
+            "for several write lb.compare(dW, structures, budget)."
+        )
     raise TypeError(f"{name} must be a structure such as {_suggest(value)}, got {value!r}.")
 
 

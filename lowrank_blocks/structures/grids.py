@@ -8,6 +8,7 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
+from lowrank_blocks._calls import shows_call
 from lowrank_blocks._validation import Shape
 from lowrank_blocks.structures.axes import Axis, as_axis, axis_edges
 from lowrank_blocks.structures.base import Structure
@@ -17,6 +18,7 @@ Edges = tuple[int, ...]
 
 
 @final
+@shows_call("lb.Global(); the rank goes with the budget: lb.approximate(dW, lb.Global(), rank=8)")
 @dataclass(frozen=True)
 class Global(Structure):
     """One block, the whole matrix: truncated SVD, as in LoRA.
@@ -44,6 +46,7 @@ class Global(Structure):
 
 
 @final
+@shows_call("lb.DiagonalLocal(4) for 4 parts of each axis")
 @dataclass(frozen=True, repr=False)
 class DiagonalLocal(Structure):
     """The diagonal blocks of a grid with as many row parts as column parts, as in MELoRA.
@@ -89,6 +92,7 @@ class DiagonalLocal(Structure):
 
 
 @final
+@shows_call("lb.Localized(4) for 4 parts of each axis, or lb.Localized(rows=4, cols=2)")
 @dataclass(frozen=True, repr=False)
 class Localized(Structure):
     """Every block of a grid, as in Localized LoRA.

@@ -1,0 +1,33 @@
+"""Classes whose wrong calls are answered with the right one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from inspect import signature
+from typing import Any, TypeVar
+
+Class = TypeVar("Class", bound=type)
+
+
+def shows_call(call: str) -> Callable[[Class], Class]:
+    """Decorate a class so that arguments which it does not take raise a TypeError that names `call`."""
+
+    def decorate(cls: Class) -> Class:
+        made: Callable[..., None] = cls.__init__  # type: ignore[misc]
+        expected = signature(made)
+
+        @wraps(made)
+        def init(self: object, *args: Any, **kwargs: Any) -> None:
+            try:
+                expected.bind(self, *args, **kwargs)
+            except TypeError as error:
+                unknown = [name for name in kwargs if name not in expected.parameters]
+                reason = f"there is no argument {unknown[0]}" if unknown else error
+                raise TypeError(f"{cls.__name__}: {reason}; write {call}.") from None
+            made(self, *args, **kwargs)
+
+        cls.__init__ = init  # type: ignore[misc]
+        return cls
+
+    return decorate
