@@ -116,6 +116,23 @@ def test_two_archives_of_weights_bring_the_hint(tmp_path, capsys):
     assert capsys.readouterr().err.startswith(HINT.format(*paths))
 
 
+def test_two_weights_in_one_archive_bring_the_hint(tmp_path, capsys):
+    np.savez(tmp_path / "W.npz", base=np.eye(6), tuned=np.eye(6))
+    np.savez(tmp_path / "base_tuned.npz", query=np.eye(6), key=np.eye(6))
+
+    assert run("compare", tmp_path / "W.npz") == 0
+    assert capsys.readouterr().err.startswith(HINT.format("base", "tuned"))
+    assert run("compare", tmp_path / "base_tuned.npz") == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_what_names_share_is_no_reason_for_a_hint(tmp_path, capsys):
+    paths = weights(tmp_path, "base_to_tuned/query.npy", "base_to_tuned/key.npy", rank=1)
+
+    assert run("compare", *paths) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_no_hint_without_reason(tmp_path, capsys):
     updates = weights(tmp_path, "query.npy", "key.npy", rank=1)
     other = weights(tmp_path, "base.npy", "tuned.npy", rank=1)[1]

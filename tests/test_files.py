@@ -58,6 +58,17 @@ def test_every_version_of_the_format(version, order, tmp_path):
     np.testing.assert_array_equal(matrices[str(path)], W)
 
 
+def test_headers_written_by_python_2(tmp_path):
+    path, archive = tmp_path / "x.npy", tmp_path / "x.npz"
+    content = saved(W).replace(b"(3, 4), }  ", b"(3L, 4L), }")
+    assert b"4L" in content
+    path.write_bytes(content)
+    zipped(archive, [("a.npy", content)])
+
+    np.testing.assert_array_equal(found(path)[0][str(path)], W)
+    np.testing.assert_array_equal(found(archive)[0][f"{archive}[a]"], W)
+
+
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2])
 def test_members_that_hold_no_matrix_are_named_with_the_reason(tmp_path, compression):
     others = {
@@ -99,6 +110,23 @@ def test_text_beside_an_array_of_its_name_is_named(tmp_path):
 
     assert list(matrices) == [f"{path}[a]"]
     assert passed_over == [f"{path}[a], which is no array"]
+
+
+class Nameless(zipfile.ZipInfo):
+    def is_dir(self):
+        return False
+
+
+def test_a_member_without_a_name(tmp_path):
+    path = tmp_path / "x.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.npy", saved(W))
+        archive.writestr(Nameless(""), b"anything")
+
+    matrices, passed_over = found(path)
+
+    assert list(matrices) == [f"{path}[a]"]
+    assert passed_over == [f"{path}[], which is no array"]
 
 
 def test_what_follows_an_array_is_named(tmp_path):

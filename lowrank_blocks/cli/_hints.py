@@ -12,35 +12,53 @@ _BEFORE = {"base", "before", "init", "initial", "old", "orig", "original", "pre"
 _AFTER = {"adapted", "after", "final", "finetuned", "ft", "new", "sft", "trained", "tuned"}
 _NEAR_ONE = 0.9  # weights have nearly full rank, so that low rank leaves most of the norm
 
+_HINT = (
+    "hint: {} and {} were compared each by itself; if they are weights before and after "
+    "fine-tuning, compare their difference: np.save('dW.npy', tuned - base)"
+)
+
 
 def update_hint(stored: Sequence[StoredMatrix], comparisons: Sequence[Comparison]) -> str:
-    """Return a hint if two files seem to be weights before and after fine-tuning, or nothing.
+    """Return a hint if the matrices seem to be weights before and after fine-tuning, or nothing.
 
-    They seem so where they hold matrices of equal shape, and are named like that or leave nearly all
-    of their norm at the budget.
+    They seem so where two files hold matrices of equal shape, and are named like that or leave nearly
+    all of their norm at the budget; or where one file holds two matrices of equal shape named like that.
     """
     paths = list(dict.fromkeys(m.path for m in stored))
-    if len(paths) != 2:
+    if len(paths) == 2:
+        one, other = map(str, paths)
+        first, second = ([k for k, m in enumerate(stored) if m.path == path] for path in paths)
+        pairs = _pairs(first, second, stored)
+        near_one = all(_is_near_one(comparisons[k]) for pair in pairs for k in pair)
+    elif len(paths) == 1 and len(stored) == 2:
+        one, other = (str(m.key) for m in stored)
+        pairs, near_one = _pairs([0], [1], stored), False
+    else:
         return ""
-    first, second = (
-        [(m, c) for m, c in zip(stored, comparisons, strict=True) if m.path == path] for path in paths
-    )
-    pairs = [(a, b) for a in first for b in second if _are_alike(a[0], b[0], len(first) == len(second) == 1)]
-    named = _named(str(paths[0]), str(paths[1])) or _named(str(paths[1]), str(paths[0]))
-    if not pairs or not (named or all(_is_near_one(c) for pair in pairs for _, c in pair)):
-        return ""
-    return (
-        f"hint: {paths[0]} and {paths[1]} were compared each by itself; if they are weights before and after "
-        "fine-tuning, compare their difference: np.save('dW.npy', tuned - base)"
-    )
+    return _HINT.format(one, other) if pairs and (near_one or _are_before_and_after(one, other)) else ""
 
 
-def _are_alike(one: StoredMatrix, other: StoredMatrix, alone: bool) -> bool:
-    return one.header.shape == other.header.shape and (alone or one.key == other.key)
+def _pairs(one: list[int], other: list[int], stored: Sequence[StoredMatrix]) -> list[tuple[int, int]]:
+    """Return which matrices have equal shapes and keys; keys do not count if there is one on each side."""
+    alone = len(one) == len(other) == 1
+    return [
+        (i, j)
+        for i in one
+        for j in other
+        if stored[i].header.shape == stored[j].header.shape and (alone or stored[i].key == stored[j].key)
+    ]
 
 
-def _named(base: str, tuned: str) -> bool:
-    return bool(_words(base) & _BEFORE) and bool(_words(tuned) & _AFTER)
+def _are_before_and_after(one: str, other: str) -> bool:
+    return _follows(one, other) or _follows(other, one)
+
+
+def _follows(base: str, tuned: str) -> bool:
+    """Judge by words; what both names share, such as a folder, cannot be all that tells them apart."""
+    before, after = _words(base), _words(tuned)
+    if not (before & _BEFORE and after & _AFTER):
+        return False
+    return bool((before - after) & _BEFORE or (after - before) & _AFTER)
 
 
 def _words(path: str) -> set[str]:

@@ -94,7 +94,7 @@ def _in_archive(path: Path, stream: IO[bytes], memory: int) -> tuple[list[Stored
 
 
 def _header_of_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Header | None:
-    if member.is_dir():
+    if member.filename.endswith("/"):  # is_dir fails where there is no name
         return None
     with intact(f"{path}[{key_of(member)}]"), archive.open(member) as stream:
         return read_header(stream)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import warnings
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -51,9 +50,7 @@ def read_header(stream: IO[bytes]) -> Header | None:
     if not head.getvalue().startswith(MAGIC):
         return None
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a header of Python 2 is fine
-            shape, dtype = _parsed(head)
+        shape, dtype = _parsed(head)
     except (Exception, MemoryError) as error:  # damaged bytes make numpy and ast raise almost anything
         raise ValueError(f"its header cannot be read: {first_line(error)}") from None
     if any(length < 0 for length in shape):

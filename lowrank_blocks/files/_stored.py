@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import warnings
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -123,7 +124,9 @@ def damaged(name: str, reason: str) -> str:
 def intact(name: str) -> Iterator[None]:
     """Turn whatever damaged bytes raise in numpy and zipfile into a ValueError that names the file."""
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # such as of headers written by Python 2, which are read
+            yield
     except MemoryError:
         raise ValueError(f"{name} must fit into memory, got more than there is.") from None
     except Exception as error:
