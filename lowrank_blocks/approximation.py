@@ -45,9 +45,11 @@ class Approximation:
         What is known of the ranks: ``"optimal ranks"``, ``"greedy ranks"`` or ``"given ranks"``
         (see `adaptive`). For its ranks, every approximation is optimal (Eckart & Young,
         doi 10.1007/BF02288367).
-    lower_bound : float
-        No ranks within the budget leave a smaller relative error; for given ranks, and for optimal
-        ones, it is `relative_error` itself.
+    lower_bound : float or None
+        No ranks within the budget (of `Decomposition.truncate`, no ranks that store as few numbers)
+        leave a smaller relative error on these blocks. For optimal ranks it is `relative_error`
+        itself, for others a bound by weak duality. None where the spectra are not known: `uniform`
+        ranks of several blocks need none, so `approximate` may compute none.
     accuracy : Accuracy
         How the factors of every block were computed, and a certified bound on how far rounding can
         have moved their error.
@@ -69,7 +71,7 @@ class Approximation:
     error: float
     relative_error: float
     guarantee: str
-    lower_bound: float
+    lower_bound: float | None
     accuracy: Accuracy = field(repr=False)
 
     # Lets `ndarray @ approximation` reach __rmatmul__ instead of looping over entries.
@@ -81,9 +83,9 @@ class Approximation:
         return sum(b.size + a.size for b, a in self.factors)
 
     @property
-    def gap(self) -> float:
+    def gap(self) -> float | None:
         """How much smaller than `relative_error` that of other ranks within the budget could be at most."""
-        return self.relative_error - self.lower_bound
+        return None if self.lower_bound is None else self.relative_error - self.lower_bound
 
     @property
     def captured(self) -> float:
@@ -125,8 +127,13 @@ class Approximation:
         return (
             f"Approximation({self.structure!r} of a {m}×{n} matrix, {ranks_text(self.ranks)}, "
             f"{self.n_parameters} parameters, relative error {self.relative_error:.4g}"
-            f"{f', greedy ranks, gap at most {self.gap:.2g}' if self.guarantee == 'greedy ranks' else ''})"
+            f"{self._gap_text()})"
         )
+
+    def _gap_text(self) -> str:
+        if self.guarantee != "greedy ranks" or self.gap is None:
+            return ""
+        return f", greedy ranks, gap at most {self.gap:.2g}"
 
     def _times(self, x: Matrix) -> Matrix:
         y = self._zeros(self.shape[0], x)

@@ -25,7 +25,7 @@ def assembled(
     error: float,
     norm: float,
     guarantee: str,
-    lower_bound: float | None = None,
+    lower_bound: float | None,
 ) -> Approximation:
     """Return the approximation with these factors; error and norm are divided by ``2**exponent``."""
     relative_error = error / norm if norm else 0.0
@@ -38,7 +38,7 @@ def assembled(
         error=math.ldexp(error, exponent),
         relative_error=relative_error,
         guarantee=guarantee,
-        lower_bound=relative_error if lower_bound is None else min(lower_bound, relative_error),
+        lower_bound=None if lower_bound is None else min(lower_bound, relative_error),
         accuracy=Accuracy(
             tuple(f.method for f in found),
             tuple(math.ldexp(f.excess + _CAST * single * f.norm, exponent) for f in found),

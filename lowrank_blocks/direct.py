@@ -38,6 +38,7 @@ def approximate_directly(
     if ranks.any():
         left = [energy(structure.uncovered(matrix), exponent), *(f.error**2 for f in found)]
         error = math.sqrt(math.fsum(left))
+    best = allocate is adaptive or len(shapes) == 1  # the largest rank of one block that fits
     return assembled(
         matrix,
         structure,
@@ -46,6 +47,7 @@ def approximate_directly(
         error=error,
         norm=norm,
         guarantee="optimal ranks" if allocate is adaptive else "given ranks",
+        lower_bound=error / (norm or 1.0) if best else None,  # of several blocks only spectra could tell
     )
 
 
