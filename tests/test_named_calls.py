@@ -36,8 +36,8 @@ def refuse(error, *fragments):
         (lambda: lb.DiagonalLocal(2, 2), ["DiagonalLocal", "write lb.DiagonalLocal(4)"]),
         (lambda: lb.Global(8), ["Global", "write lb.Global()", "rank=8"]),
         (lambda: lb.Global(rank=8), ["Global", "rank", "write lb.Global()", "rank=8"]),
-        (lambda: lb.Partition(), ["Partition", "write lb.Partition([(0, 4, 0, 2), (0, 2, 2, 4)])"]),
-        (lambda: lb.Partition(blocks=[(0, 1, 0, 1)]), ["Partition", "blocks", "write lb.Partition("]),
+        (lambda: lb.Blocks(), ["Blocks", "write lb.Blocks([(slice(0, 4), [0, 3]), (range(0, 4), [1, 2])])"]),
+        (lambda: lb.Blocks(rectangles=[(0, 1, 0, 1)]), ["Blocks", "rectangles", "write lb.Blocks("]),
     ],
 )
 def test_a_structure_called_wrongly_shows_its_call(call, fragments):

@@ -10,10 +10,14 @@ has a *penalty* against the Lagrangian bound, and so has budget left unspent::
 All three terms are non-negative, hence a search through the counts whose penalties stay below the
 loss of the best answer known is exhaustive. It starts with a small limit and widens it until the
 limit covers the best loss found, which proves the answer optimal.
+
+With more than three classes the search may have to be given up. It then passes through the same
+states for all budgets with one break point, so that a larger budget never has the worse answer.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,7 +28,9 @@ Energies = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
 _SLAB = 1 << 21  # states made at a time
-_MANY_STATES = 1 << 21  # beyond this, more than three classes are left to the greedy answer
+_ALWAYS_EXACT = 3  # classes with which the search is never given up
+_MANY_STATES = 1 << 21  # beyond this, with more classes, the best answer found so far stands
+_ROUNDING = 1e-14  # of the sums behind a bound
 
 
 @dataclass(frozen=True)
@@ -35,15 +41,25 @@ class Choice:
     ----------
     counts : (D,) array of int
         Values kept from each class.
+    discarded : float
+        Energy of all others; it does not rise with the budget.
     proved : bool
         Whether no other counts within the budget discard less.
-    bound : float
-        A lower bound on the energy that any counts within the budget discard.
     """
 
     counts: Counts
+    discarded: float
     proved: bool
-    bound: float
+
+
+@dataclass(frozen=True)
+class _BreakPoint:
+    """Where buying in order of energy/cost stops; one for all budgets from `spent` to `most`."""
+
+    counts: Counts
+    spent: int
+    most: int
+    rate: float
 
 
 @dataclass(frozen=True)
@@ -87,35 +103,51 @@ def best_counts(classes: Sequence[Energies], costs: Sequence[int], budget: int) 
     budget : int
         Most that may be spent.
     """
-    counts, rate = _break_point(classes, costs, budget)
-    unspent = budget - int(counts @ np.asarray(costs))
-    seen = [_view(e, c, int(k), rate, max(costs)) for e, c, k in zip(classes, costs, counts, strict=True)]
-    best = sum(float(c.tails[k]) for c, k in zip(seen, counts, strict=True))
-    loss = rate * unspent
-    bound = max(0.0, best - loss)
-    limit = loss / 64
+    point = _break_point(classes, costs, budget)
+    counts, unspent = point.counts, budget - point.spent
+    seen = [
+        _view(e, c, int(k), point.rate, max(costs)) for e, c, k in zip(classes, costs, counts, strict=True)
+    ]
+    best = _discarded(seen, counts)
+    loss = point.rate * unspent
+    never_given_up = len(classes) <= _ALWAYS_EXACT
+    most = budget if never_given_up else point.most
+    limit = point.rate * (most - point.spent) / 64
     while loss > 0:
-        limit = min(limit, loss)
-        found = _search(seen, budget, rate, limit)
+        limit = min(limit, loss) if never_given_up else limit
+        found = _search(seen, budget, most, point.rate, limit)
         if found is None:
-            return Choice(counts, proved=False, bound=bound)
+            return Choice(counts, best, proved=False)
         if found[1] < best:
             counts, best, loss = found
         if limit >= loss:
             break
-        limit *= 8
-    return Choice(counts, proved=True, bound=bound)
+        limit *= 8 if never_given_up else 2
+    return Choice(counts, best, proved=True)
 
 
-def _break_point(classes: Sequence[Energies], costs: Sequence[int], budget: int) -> tuple[Counts, float]:
-    """Buy in order of energy/cost until a value does not fit; return the counts and its energy/cost."""
+def dual_bound(classes: Sequence[Energies], costs: Sequence[int], budget: int) -> float:
+    """Return a lower bound on the energy that any counts within a budget discard (weak duality).
+
+    It is the one at the best price, for as many numbers as counts can store, less what rounding may add.
+    """
+    usable = budget - budget % math.gcd(*costs)
+    point = _break_point(classes, costs, usable)
+    left = sum(float(e[k:].sum()) for e, k in zip(classes, point.counts, strict=True))
+    return max(0.0, left - point.rate * (usable - point.spent) - _ROUNDING * left)
+
+
+def _break_point(classes: Sequence[Energies], costs: Sequence[int], budget: int) -> _BreakPoint:
+    """Buy in order of energy/cost until a value does not fit."""
     density = np.concatenate([e / c for e, c in zip(classes, costs, strict=True)])
     owner = np.repeat(np.arange(len(classes)), [len(e) for e in classes])
     order = np.argsort(-density, kind="stable")
-    spent = np.cumsum(np.asarray(costs)[owner[order]])
-    bought = int(np.searchsorted(spent, budget, side="right"))
-    rate = float(density[order[bought]]) if bought < len(order) else 0.0
-    return np.bincount(owner[order[:bought]], minlength=len(classes)), rate
+    spent = np.append(0, np.cumsum(np.asarray(costs)[owner[order]]))
+    bought = int(np.searchsorted(spent, budget, side="right")) - 1
+    counts = np.bincount(owner[order[:bought]], minlength=len(classes))
+    if bought == len(order):
+        return _BreakPoint(counts, int(spent[bought]), budget, 0.0)
+    return _BreakPoint(counts, int(spent[bought]), int(spent[bought + 1]) - 1, float(density[order[bought]]))
 
 
 def _view(energies: Energies, cost: int, count: int, rate: float, largest_cost: int) -> _Class:
@@ -132,10 +164,13 @@ def _view(energies: Energies, cost: int, count: int, rate: float, largest_cost: 
 
 
 def _search(
-    classes: Sequence[_Class], budget: int, rate: float, limit: float
+    classes: Sequence[_Class], budget: int, most: int, rate: float, limit: float
 ) -> tuple[Counts, float, float] | None:
-    """Return the best counts with penalties up to `limit`, their discarded energy and their loss."""
-    order = sorted(range(len(classes)), key=lambda d: len(classes[d].tails))
+    """Return the best counts with penalties up to `limit`, their discarded energy and their loss.
+
+    The states are those for a budget of `most`; None says that there are too many of them.
+    """
+    order = _by_length(classes)
     *first, last = (classes[d] for d in order)
     ceiling = limit * (1 + 1e-9) + 1e-11 * rate * max(c.cost for c in classes)  # rounding of penalties
     zero = np.zeros(1)
@@ -143,15 +178,25 @@ def _search(
     for group in first:
         kept = np.arange(len(group.tails))[group.near]
         kept = kept[group.penalties[group.near] <= ceiling]
-        if len(first) > 2 and len(states) * len(kept) > _MANY_STATES:
+        if len(classes) > _ALWAYS_EXACT and len(states) * len(kept) > _MANY_STATES:
             return None
-        states = _extend(states, group, kept, budget, ceiling)
+        states = _extend(states, group, kept, most, ceiling)
+    states = states[states.weight <= budget]
     count = np.minimum((budget - states.weight) // last.cost, len(last.tails) - 1)
     discarded = states.tail + last.tails[count]
     k = int(np.argmin(discarded))
     unspent = budget - int(states.weight[k]) - last.cost * int(count[k])
     loss = float(states.penalty[k] + last.penalties[count[k]]) + rate * unspent
     return np.append(states.counts[k], count[k])[np.argsort(order)], float(discarded[k]), loss
+
+
+def _by_length(classes: Sequence[_Class]) -> list[int]:
+    return sorted(range(len(classes)), key=lambda d: len(classes[d].tails))
+
+
+def _discarded(classes: Sequence[_Class], counts: Counts) -> float:
+    """Return the energy that counts discard, added up as the search does."""
+    return sum(float(classes[d].tails[counts[d]]) for d in _by_length(classes))
 
 
 def _extend(states: _States, group: _Class, kept: Counts, budget: int, ceiling: float) -> _States:

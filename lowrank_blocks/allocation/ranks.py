@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lowrank_blocks._validation import as_count, as_counts
-from lowrank_blocks.allocation.knapsack import best_counts
+from lowrank_blocks.allocation.knapsack import best_counts, dual_bound
 from lowrank_blocks.linalg import Spectrum, safe_exponent, scaled
 
 Ranks = NDArray[np.int64]
@@ -30,14 +31,17 @@ class RankChoice:
         ``"greedy ranks"`` if they are known to be no worse than `uniform` ones and than buying in order
         of energy per stored number, which is optimal at the count that it spends,
         ``"given ranks"`` if nothing is claimed of the ranks. For its ranks, every truncation is optimal.
-    bound : float
-        Share of the energy of all spectra that any ranks within the budget discard at least
-        (weak duality); 0 where no bound was computed.
+    budget : int
+        Most numbers that could be stored; of ranks given without a budget, what they store.
+    discarded : float
+        Share of the energy of all spectra that the ranks discard; for `adaptive` and `uniform` it
+        never rises with the budget.
     """
 
     ranks: Ranks
     guarantee: str
-    bound: float = 0.0
+    budget: int
+    discarded: float
 
 
 def uniform(spectra: Sequence[Spectrum], costs: Costs, budget: int) -> Ranks:
@@ -132,16 +136,28 @@ def best_ranks(spectra: Sequence[Spectrum], costs: Costs, budget: int) -> RankCh
     """Return what `adaptive` returns, together with its guarantee."""
     values, costs_, budget = _judge(spectra, costs, budget)
     energies = _energies(values)
-    distinct, group = np.unique(costs_, return_inverse=True)
-    pools = [_pool(energies, np.flatnonzero(group == d)) for d in range(len(distinct))]
-    choice = best_counts([pool for pool, _ in pools], [int(c) for c in distinct], budget)
-    owners = np.concatenate([owner[:k] for (_, owner), k in zip(pools, choice.counts, strict=True)])
-    ranks = np.bincount(owners, minlength=len(values)).astype(np.int64)
-    if not choice.proved:
-        ranks = max(ranks, uniform(values, costs_, budget), key=lambda r: _kept(energies, r))
-    total = sum(float(e.sum()) for e in energies)
-    guarantee = "optimal ranks" if choice.proved else "greedy ranks"
-    return RankChoice(ranks, guarantee, choice.bound / total if total else 0.0)
+    classes, owners, distinct = _classes(energies, costs_)
+    choice = best_counts(classes, distinct, budget)
+    bought = np.concatenate([owner[:k] for owner, k in zip(owners, choice.counts, strict=True)])
+    ranks = np.bincount(bought, minlength=len(values)).astype(np.int64)
+    share = choice.discarded / (_total(energies) or 1.0)
+    if choice.proved:
+        return RankChoice(ranks, "optimal ranks", budget, share)
+    common = _given(values, uniform(values, costs_, budget), budget)
+    if common.discarded < share:
+        ranks, share = common.ranks, common.discarded
+    return RankChoice(ranks, "greedy ranks", budget, share)
+
+
+def least_share(spectra: Sequence[Spectrum], costs: Costs, budget: int) -> float:
+    """Return the share of the energy of all spectra that any ranks within a budget discard at least.
+
+    A bound by weak duality at the best price, which no ranks need reach.
+    """
+    values, costs_, budget = _judge(spectra, costs, budget)
+    energies = _energies(values)
+    classes, _, distinct = _classes(energies, costs_)
+    return dual_bound(classes, distinct, budget) / (_total(energies) or 1.0)
 
 
 def choose_ranks(allocate: Allocation, spectra: Sequence[Spectrum], costs: Ranks, budget: int) -> RankChoice:
@@ -158,7 +174,13 @@ def choose_ranks(allocate: Allocation, spectra: Sequence[Spectrum], costs: Ranks
     spent = int(ranks @ costs)
     if spent > budget:
         raise ValueError(f"{name} must stay within the budget of {budget} numbers, got {spent}.")
-    return RankChoice(ranks, "given ranks")
+    return _given(spectra, ranks, budget)
+
+
+def given_ranks(ranks: object, spectra: Sequence[Spectrum], costs: Ranks) -> RankChoice:
+    """Judge ranks that were chosen without a budget."""
+    checked = check_ranks(ranks, spectra)
+    return _given(spectra, checked, int(checked @ costs))
 
 
 def check_ranks(ranks: object, spectra: Sequence[Spectrum], name: str = "ranks") -> Ranks:
@@ -218,6 +240,15 @@ def _energies(spectra: list[Spectrum]) -> list[Spectrum]:
     return [np.square(scaled(s, exponent)) for s in spectra]
 
 
+def _classes(
+    energies: list[Spectrum], costs: Ranks
+) -> tuple[list[Spectrum], list[NDArray[np.intp]], list[int]]:
+    """Merge the positive energies of all blocks of one cost, each with its block; costs ascend."""
+    distinct, group = np.unique(costs, return_inverse=True)
+    pools = [_pool(energies, np.flatnonzero(group == d)) for d in range(len(distinct))]
+    return [pool for pool, _ in pools], [owner for _, owner in pools], distinct.tolist()
+
+
 def _pool(energies: list[Spectrum], blocks: NDArray[np.intp]) -> tuple[Spectrum, NDArray[np.intp]]:
     """Merge the positive energies of some blocks in descending order, each with its block."""
     merged = np.concatenate([energies[b] for b in blocks])
@@ -226,5 +257,11 @@ def _pool(energies: list[Spectrum], blocks: NDArray[np.intp]) -> tuple[Spectrum,
     return merged[order], owner[order]
 
 
-def _kept(energies: list[Spectrum], ranks: Ranks) -> float:
-    return sum(float(e[:r].sum()) for e, r in zip(energies, ranks, strict=True))
+def _given(spectra: Sequence[Spectrum], ranks: Ranks, budget: int) -> RankChoice:
+    energies = _energies(list(spectra))
+    tails = (float(np.cumsum(e[r:][::-1])[-1]) for e, r in zip(energies, ranks, strict=True) if r < len(e))
+    return RankChoice(ranks, "given ranks", budget, math.fsum(tails) / (_total(energies) or 1.0))
+
+
+def _total(energies: list[Spectrum]) -> float:
+    return math.fsum(float(np.cumsum(e[::-1])[-1]) for e in energies if len(e))

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lowrank_blocks._validation import as_count
-from lowrank_blocks.allocation.ranks import as_spectrum, best_ranks
+from lowrank_blocks.allocation.ranks import as_spectrum, best_ranks, least_share
 from lowrank_blocks.linalg import Spectrum, tail_energy
 
 
@@ -90,11 +90,13 @@ def allocate_ranks(
     tails = [tail_energy(s / largest) for s in spectra]
     total = math.fsum(float(t[0]) for t in tails)
     left = math.fsum(float(t[r]) for t, r in zip(tails, choice.ranks, strict=True))
-    error = math.sqrt(left / total) if total else 0.0
+    error = bound = math.sqrt(left / total) if total else 0.0
+    if choice.guarantee != "optimal ranks":
+        bound = min(error, math.sqrt(least_share(spectra, prices, budget)))
     return LayerRanks(
         ranks=dict(zip(spectra_by_name, choice.ranks.tolist(), strict=True)),
         n_parameters=sum(r * c for r, c in zip(choice.ranks.tolist(), prices, strict=True)),
         relative_error=error,
-        lower_bound=error if choice.guarantee == "optimal ranks" else min(error, math.sqrt(choice.bound)),
+        lower_bound=bound,
         guarantee=choice.guarantee,
     )

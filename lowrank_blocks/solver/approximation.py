@@ -54,9 +54,11 @@ class Approximation(ReadOnly):
         What is known of the ranks: ``"optimal ranks"``, ``"greedy ranks"`` or ``"given ranks"``
         (see `adaptive`). For its ranks, every approximation is optimal (Eckart & Young,
         doi 10.1007/BF02288367).
-    lower_bound : float
-        No ranks within the budget leave a smaller relative error; for given ranks, and for optimal
-        ones, it is `relative_error` itself.
+    lower_bound : float or None
+        No ranks within the budget (of `Decomposition.truncate`, no ranks that store as few numbers)
+        leave a smaller relative error on these blocks. For optimal ranks it is `relative_error`
+        itself, for others a bound by weak duality. None where the spectra are not known: `uniform`
+        ranks of several blocks need none, so `approximate` may compute none.
     budget : int or None
         Most numbers that might be stored; None for ranks that were given.
     unit_cost : int or None
@@ -84,7 +86,7 @@ class Approximation(ReadOnly):
     error: float
     relative_error: float
     guarantee: str
-    lower_bound: float
+    lower_bound: float | None
     accuracy: Accuracy = field(repr=False)
     budget: int | None = None
     unit_cost: int | None = None
@@ -103,9 +105,9 @@ class Approximation(ReadOnly):
         return sum(b.nbytes + a.nbytes for b, a in self.factors)
 
     @property
-    def gap(self) -> float:
+    def gap(self) -> float | None:
         """How much smaller than `relative_error` that of other ranks within the budget could be at most."""
-        return self.relative_error - self.lower_bound
+        return None if self.lower_bound is None else self.relative_error - self.lower_bound
 
     @property
     def note(self) -> str:
@@ -230,13 +232,18 @@ class Approximation(ReadOnly):
         return (
             f"Approximation({self.structure!r} of a {m}×{n} matrix, {ranks_text(self.ranks)}, "
             f"{self.n_parameters} parameters, relative error {self.relative_error:.4g}"
-            f"{f', greedy ranks, gap at most {self.gap:.2g}' if self.guarantee == 'greedy ranks' else ''}"
+            f"{self._gap_text()}"
             f"{self.note and f'; {self.note}'})"
         )
 
     @cached_property
     def _layout(self) -> Layout:
         return laid_out(self.structure, self.shape)
+
+    def _gap_text(self) -> str:
+        if self.guarantee != "greedy ranks" or self.gap is None:
+            return ""
+        return f", greedy ranks, gap at most {self.gap:.2g}"
 
     def _misfit(self, x: Matrix, rule: str, call: str) -> str:
         """Say why an operand does not fit a product, and which product it fits."""

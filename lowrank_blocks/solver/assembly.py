@@ -24,7 +24,7 @@ def assembled(
     error: float,
     norm: float,
     guarantee: str,
-    lower_bound: float | None = None,
+    lower_bound: float | None,
 ) -> Approximation:
     """Return the approximation with these factors; error and norm are divided by ``2**exponent``."""
     relative_error = error / norm if norm else 0.0
@@ -36,7 +36,7 @@ def assembled(
         error=math.ldexp(error, exponent),
         relative_error=relative_error,
         guarantee=guarantee,
-        lower_bound=relative_error if lower_bound is None else min(lower_bound, relative_error),
+        lower_bound=None if lower_bound is None else min(lower_bound, relative_error),
         accuracy=Accuracy.of(
             [f.method for f in found], [f.excess + f.rounding for f in found], norm, exponent
         ),

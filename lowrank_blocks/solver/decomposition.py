@@ -20,6 +20,8 @@ from lowrank_blocks.allocation.ranks import (
     allocation_name,
     check_ranks,
     choose_ranks,
+    given_ranks,
+    least_share,
     uniform,
     unit_cost,
 )
@@ -134,7 +136,7 @@ class Decomposition(ReadOnly):
         TypeError, ValueError
             If ranks are not one non-negative integer a block within the block's size.
         """
-        return self._truncate(RankChoice(check_ranks(ranks, self._spectra), "given ranks"))
+        return self._truncate(given_ranks(ranks, self._spectra, self.costs))
 
     def error_curve(
         self, budgets: Sequence[int] | None = None, *, allocate: Allocation = adaptive
@@ -191,14 +193,14 @@ class Decomposition(ReadOnly):
         Parameters
         ----------
         choice : RankChoice
-            From `choose_ranks`; of ranks that were given, nothing but themselves is compared.
+            From `choose_ranks`.
         """
         relative_error = self.relative_error(choice.ranks)
-        if choice.guarantee != "greedy ranks":
+        if choice.guarantee == "optimal ranks":
             return relative_error
         covered = math.fsum(float(tail[0]) for tail in self._found.tails)
-        energy_left = self._uncovered + choice.bound * covered
-        return min(relative_error, self._relative(math.sqrt(energy_left)))
+        least = least_share(self._spectra, self.costs, choice.budget) * covered
+        return min(relative_error, self._relative(math.sqrt(self._uncovered + least)))
 
     def _relative(self, scaled_error: float) -> float:
         norm = self._scaled_norm

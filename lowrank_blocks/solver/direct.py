@@ -39,6 +39,7 @@ def approximate_directly(
     if ranks.any():
         left = [energy(layout.outside(matrix), exponent), *(f.error**2 for f in found)]
         error = math.sqrt(math.fsum(left))
+    best = allocate is adaptive or len(costs) == 1  # the largest rank of one block that fits
     made = assembled(
         matrix,
         structure,
@@ -47,6 +48,7 @@ def approximate_directly(
         error=error,
         norm=norm,
         guarantee="optimal ranks" if allocate is adaptive else "given ranks",
+        lower_bound=error / (norm or 1.0) if best else None,  # of several blocks only spectra could tell
     )
     return replace(made, budget=budget, unit_cost=unit_cost(allocate, costs))
 
