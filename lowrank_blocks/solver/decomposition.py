@@ -63,10 +63,13 @@ class Decomposition(ReadOnly):
     shape: Shape
     costs: Ranks
     _matrix: Matrix = field(repr=False)
-    _layout: Layout
     _exponent: int
     _found: BlockSpectra  # divided by 2**_exponent
     _uncovered: float  # energy in no block, divided by 4**_exponent
+
+    @cached_property
+    def _layout(self) -> Layout:
+        return laid_out(self.structure, self.shape)
 
     @cached_property
     def spectra(self) -> tuple[Spectrum, ...]:
@@ -229,7 +232,6 @@ def decompose_view(matrix: Matrix, structure: Structure) -> Decomposition:
         shape=shape,
         costs=locked(layout.rank_costs),
         _matrix=matrix,
-        _layout=layout,
         _exponent=exponent,
         _found=block_spectra(blocks, exponent, promise(matrix.dtype)),
         _uncovered=energy(layout.outside(matrix), exponent),
