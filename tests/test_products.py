@@ -17,8 +17,8 @@ WIDE = lb.approximate(GENERIC["wide"], lb.Localized(2), 90)  # 8×20
 def dense(answer, blocks):
     """Return the matrix of an answer from its factors and the oracle's blocks."""
     X = np.zeros(answer.shape)
-    for (B, A), (rows, cols) in zip(answer.factors, blocks, strict=True):
-        X[np.ix_(rows, cols)] = B @ A
+    for (B, A), block in zip(answer.factors, blocks, strict=True):
+        X.ravel()[block] = B @ A
     return X
 
 

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
 
-from lowrank_blocks._validation import as_count
-from lowrank_blocks.allocation.ranks import as_spectrum, best_ranks, least_share
+import numpy as np
+from numpy.typing import ArrayLike
+
+from lowrank_blocks._tables import Table
+from lowrank_blocks._validation import as_count, as_matrix
+from lowrank_blocks.allocation.budgets import as_budget
+from lowrank_blocks.allocation.ranks import RankChoice, as_spectrum, best_ranks
 from lowrank_blocks.linalg import Spectrum, tail_energy
+from lowrank_blocks.solver.approximation import Approximation
+from lowrank_blocks.solver.decomposition import Decomposition, decompose_view
+from lowrank_blocks.structures.grids import Global
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LayerRanks:
     """Ranks of many matrices within one budget, with a certificate; made by `allocate_ranks`.
 
+    It prints as a table, one row a matrix, and shows as one in a notebook.
+
     Attributes
     ----------
-    ranks : dict of str to int
-        Rank of every matrix.
+    ranks : dict of str to int or tuple of int
+        Rank of every matrix; of a decomposition into several blocks the rank of each.
     n_parameters : int
         Numbers stored by all together.
     relative_error : float
@@ -28,75 +39,250 @@ class LayerRanks:
         ``"optimal ranks"``.
     guarantee : str
         As in `Approximation`.
+    budget : int
+        Most numbers that all together might store.
+    stored : dict of str to int
+        Numbers stored by every matrix.
+    relative_errors : dict of str to float
+        Relative error of every matrix.
+    note : str
+        Where the budget buys no rank at all, what one unit of rank costs; else empty.
     """
 
-    ranks: dict[str, int]
+    ranks: dict[str, int | tuple[int, ...]]
     n_parameters: int
     relative_error: float
     lower_bound: float
     guarantee: str
+    budget: int
+    stored: dict[str, int]
+    relative_errors: dict[str, float]
+    note: str = ""
+    _approximations: dict[str, Approximation] | None = field(default=None, compare=False)
 
     @property
     def gap(self) -> float:
         """How much smaller than `relative_error` the least relative error could be at most."""
         return self.relative_error - self.lower_bound
 
+    @property
+    def approximations(self) -> dict[str, Approximation]:
+        """The best approximation of every matrix with these ranks.
+
+        Raises
+        ------
+        ValueError
+            If the ranks were chosen from spectra: no factors can be made of them.
+        """
+        if self._approximations is None:
+            raise ValueError(
+                "approximations must come from matrices or decompositions, got spectra only; "
+                "write lb.allocate_ranks(matrices, budget=...)."
+            )
+        return dict(self._approximations)
+
+    @property
+    def table(self) -> Table:
+        """The matrices as a `Table`: their ranks, the numbers that they store, and their errors."""
+        rows = tuple(
+            (name, ranks, self.stored[name], self.relative_errors[name]) for name, ranks in self.ranks.items()
+        )
+        return Table(("name", "rank", "n_parameters", "relative_error"), rows, self._summary, self.note)
+
+    @property
+    def _summary(self) -> str:
+        count = len(self.ranks)
+        return (
+            f"{count} {'matrix' if count == 1 else 'matrices'}, "
+            f"{self.n_parameters} of {self.budget} numbers, relative error {self.relative_error:.4g}, "
+            f"{self.guarantee}{f', gap at most {self.gap:.2g}' if self.guarantee == 'greedy ranks' else ''}"
+        )
+
+    def __repr__(self) -> str:
+        return f"LayerRanks({self._summary}{self.note and f'; {self.note}'})"
+
+    def __str__(self) -> str:
+        return str(self.table)
+
+    def _repr_html_(self) -> str:
+        return self.table.short().to_html()
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """Spectra of the blocks of one matrix, what their ranks cost, and the norm of what is in no block."""
+
+    spectra: Sequence[Spectrum]
+    costs: Sequence[int]
+    unit: int  # numbers stored by one unit of global rank
+    outside: float = 0.0
+    parts: Decomposition | None = None
+
+    @property
+    def bought(self) -> Iterable[tuple[Spectrum, int]]:
+        """The spectrum of every block with the cost of its ranks."""
+        return zip(self.spectra, self.costs, strict=True)
+
 
 def allocate_ranks(
-    spectra_by_name: Mapping[str, Sequence[float] | Spectrum], costs: Mapping[str, int], budget: int
+    layers: Mapping[str, Decomposition | ArrayLike],
+    costs: Mapping[str, int] | None = None,
+    budget: int | None = None,
+    *,
+    rank: int | None = None,
 ) -> LayerRanks:
     """Choose the ranks of many matrices so that their total error within one budget is least.
 
     Parameters
     ----------
-    spectra_by_name : dict of str to (k,) array
-        Singular values of every matrix, descending.
-    costs : dict of str to int
-        Numbers stored for one unit of rank of every matrix: ``m + n``.
+    layers : dict of str to Decomposition, (m, n) array_like or (k,) array_like
+        By name, what `decompose` returned, whose blocks all share the budget; or a matrix, which is
+        approximated as by `Global`; or, with `costs`, its singular values, descending.
+    costs : dict of str to int, optional
+        For singular values only: the numbers stored for one unit of rank of every matrix, ``m + n``.
     budget : int
         Most numbers that all matrices together may store.
+    rank : int
+        In place of `budget`: what global factorisations of this rank of all matrices store.
 
     Returns
     -------
     LayerRanks
         The optimum where the search for it is exhaustive, which it always is for up to three
-        distinct costs; `LayerRanks.guarantee` tells. Otherwise `LayerRanks.gap` bounds what is missed.
+        distinct costs; `LayerRanks.guarantee` tells. Otherwise `LayerRanks.gap` bounds what is
+        missed. Of matrices and decompositions it holds the approximations.
 
     Raises
     ------
     TypeError, ValueError
-        As for `adaptive`; if the names of both differ.
+        As for `adaptive` and `decompose`; if `layers` is no dict, holds nothing, or `costs` are not
+        those of singular values.
 
     Examples
     --------
-    >>> import lowrank_blocks as lb
+    >>> import numpy as np, lowrank_blocks as lb
     >>> lb.allocate_ranks({"wide": [3.0, 1.0], "tall": [2.0, 2.0]}, {"wide": 5, "tall": 4}, 13).ranks
     {'wide': 1, 'tall': 2}
+    >>> found = lb.allocate_ranks({"q": np.diag([3.0, 1.0]), "k": np.diag([2.0, 0.0])}, budget=8)
+    >>> print(found)
+    2 matrices, 8 of 8 numbers, relative error 0.2673, optimal ranks
+    name  rank  n_parameters  relative_error
+    ----  ----  ------------  --------------
+    q        1             4          0.3162
+    k        1             4               0
+    >>> found.approximations["q"].to_dense().round(9)
+    array([[3., 0.],
+           [0., 0.]])
     """
-    if not isinstance(spectra_by_name, Mapping) or not isinstance(costs, Mapping):
+    judged = _judged(layers, costs)
+    count = as_budget(budget, rank, sum(layer.unit for layer in judged.values()))
+    spectra = [s for layer in judged.values() for s in layer.spectra]
+    prices = [c for layer in judged.values() for c in layer.costs]
+    choice = best_ranks(spectra, prices, count)
+    return _result(judged, choice, count)
+
+
+def _judged(layers: object, costs: object) -> dict[str, _Layer]:
+    """Return what is known of every matrix, or say what is wrong with the arguments."""
+    if not isinstance(layers, Mapping):
+        raise TypeError(f"layers must be a dict by the names of the matrices, got a {type(layers).__name__}.")
+    if not layers:
+        raise ValueError("layers must hold at least one matrix, got none.")
+    if costs is None:
+        return {name: _decomposed(value, f"layers[{name!r}]") for name, value in layers.items()}
+    if not isinstance(costs, Mapping):
         raise TypeError(
-            f"spectra_by_name and costs must be dicts by the names of the matrices, got "
-            f"{type(spectra_by_name).__name__} and {type(costs).__name__}."
+            f"costs must be a dict by the names of the matrices, got {costs!r}; "
+            f"a budget goes by its name: budget={costs!r}."
         )
-    if spectra_by_name.keys() != costs.keys():
-        odd = sorted(map(str, spectra_by_name.keys() ^ costs.keys()))
-        raise ValueError(f"costs must have the names of spectra_by_name, got only one of both for {odd}.")
-    if not costs:
-        raise ValueError("spectra_by_name must hold at least one matrix, got none.")
-    spectra = [as_spectrum(s, f"spectra_by_name[{name!r}]") for name, s in spectra_by_name.items()]
-    prices = [as_count(costs[name], f"costs[{name!r}]", least=1) for name in spectra_by_name]
-    choice = best_ranks(spectra, prices, budget)
-    largest = max((float(s[0]) for s in spectra if len(s)), default=0.0) or 1.0
-    tails = [tail_energy(s / largest) for s in spectra]
-    total = math.fsum(float(t[0]) for t in tails)
-    left = math.fsum(float(t[r]) for t, r in zip(tails, choice.ranks, strict=True))
-    error = bound = math.sqrt(left / total) if total else 0.0
-    if choice.guarantee != "optimal ranks":
-        bound = min(error, math.sqrt(least_share(spectra, prices, budget)))
+    if layers.keys() != costs.keys():
+        odd = sorted(map(str, layers.keys() ^ costs.keys()))
+        raise ValueError(f"costs must have the names of layers, got only one of both for {odd}.")
+    return {name: _spectral(value, costs[name], name) for name, value in layers.items()}
+
+
+def _decomposed(value: Decomposition | ArrayLike, name: str) -> _Layer:
+    if not isinstance(value, Decomposition):
+        if _is_vector(value):
+            raise ValueError(
+                f"{name} must be a matrix or a decomposition; a spectrum comes with costs={{name: m + n}}."
+            )
+        value = decompose_view(as_matrix(value, name), Global())
+    outside = value.error([len(s) for s in value.spectra])
+    return _Layer(value.spectra, value.costs.tolist(), sum(value.shape), outside, value)
+
+
+def _spectral(value: object, cost: object, name: str) -> _Layer:
+    if isinstance(value, Decomposition):
+        raise TypeError(f"layers[{name!r}] must be a spectrum where costs are given; leave costs out.")
+    if getattr(value, "ndim", 1) == 2:
+        raise ValueError(f"layers[{name!r}] must be a spectrum where costs are given; leave costs out.")
+    price = as_count(cost, f"costs[{name!r}]", least=1)
+    return _Layer([as_spectrum(value, f"layers[{name!r}]")], [price], price)
+
+
+def _is_vector(value: ArrayLike) -> bool:
+    try:
+        return len(np.shape(value)) == 1
+    except ValueError:  # ragged
+        return False
+
+
+def _result(layers: Mapping[str, _Layer], choice: RankChoice, budget: int) -> LayerRanks:
+    ranks = _by_name(layers, choice)
+    stored = {
+        name: sum(r * c for r, c in zip(ranks[name], layer.costs, strict=True))
+        for name, layer in layers.items()
+    }
+    energies = _energies(layers, ranks)
+    total, left, outside = (math.fsum(e[k] for e in energies.values()) for k in range(3))
+    error = math.sqrt(left / total) if total else 0.0
+    bound = error
+    if total and choice.guarantee != "optimal ranks":
+        spectra, costs = zip(*((s, c) for layer in layers.values() for s, c in layer.bought), strict=True)
+        least = least_share(spectra, costs, budget)
+        bound = min(error, math.sqrt((least * (total - outside) + outside) / total))
+    made = {name: layer.parts.truncate(ranks[name]) for name, layer in layers.items() if layer.parts}
     return LayerRanks(
-        ranks=dict(zip(spectra_by_name, choice.ranks.tolist(), strict=True)),
-        n_parameters=sum(r * c for r, c in zip(choice.ranks.tolist(), prices, strict=True)),
+        ranks={name: r[0] if len(r) == 1 else r for name, r in ranks.items()},
+        n_parameters=sum(stored.values()),
         relative_error=error,
         lower_bound=bound,
         guarantee=choice.guarantee,
+        budget=budget,
+        stored=stored,
+        relative_errors={name: math.sqrt(e[1] / e[0]) if e[0] else 0.0 for name, e in energies.items()},
+        note=_note(layers, budget),
+        _approximations=made or None,
     )
+
+
+def _by_name(layers: Mapping[str, _Layer], choice: RankChoice) -> dict[str, tuple[int, ...]]:
+    ends = np.cumsum([0, *(len(layer.costs) for layer in layers.values())])
+    parts = zip(layers, pairwise(ends), strict=True)
+    return {name: tuple(choice.ranks[start:stop].tolist()) for name, (start, stop) in parts}
+
+
+def _energies(
+    layers: Mapping[str, _Layer], ranks: Mapping[str, tuple[int, ...]]
+) -> dict[str, tuple[float, float, float]]:
+    """Return of every matrix its energy, what is left of it, and what is in no block, in a common unit."""
+    norms = [s[0] for layer in layers.values() for s in layer.spectra if len(s)]
+    largest = max([*map(float, norms), *(layer.outside for layer in layers.values())], default=0.0) or 1.0
+    found = {}
+    for name, layer in layers.items():
+        tails = [tail_energy(s / largest) for s in layer.spectra]
+        outside = (layer.outside / largest) ** 2
+        whole = math.fsum([outside, *(float(t[0]) for t in tails)])
+        left = math.fsum([outside, *(float(t[r]) for t, r in zip(tails, ranks[name], strict=True))])
+        found[name] = whole, left, outside
+    return found
+
+
+def _note(layers: Mapping[str, _Layer], budget: int) -> str:
+    least = min(cost for layer in layers.values() for cost in layer.costs)
+    if budget >= least:
+        return ""
+    hint = f"; rank={budget} is a budget of {budget * sum(layer.unit for layer in layers.values())}"
+    meant = 0 < budget <= max(len(s) for layer in layers.values() for s in layer.spectra)
+    return f"budget {budget} buys no rank: one unit of rank costs {least}{hint if meant else ''}"
