@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from lowrank_blocks._tables import Table
 from lowrank_blocks._validation import as_count, as_matrix
 from lowrank_blocks.allocation.budgets import as_budget
-from lowrank_blocks.allocation.ranks import RankChoice, as_spectrum, best_ranks
+from lowrank_blocks.allocation.ranks import RankChoice, as_spectrum, best_ranks, least_share
 from lowrank_blocks.linalg import Spectrum, tail_energy
 from lowrank_blocks.solver.approximation import Approximation
 from lowrank_blocks.solver.decomposition import Decomposition, decompose_view
