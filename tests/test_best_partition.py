@@ -20,7 +20,7 @@ L_SHAPE[0, 0] = 9
 CASES = {
     "l-shape": (L_SHAPE, 30),
     "ragged": (SMALL["ragged"], 60),
-    "wide": (SMALL["wide"], 100),
+    "thin": (SMALL["tall"][:, :3], 30),
     "zeros": (SMALL["zeros"], 40),
     "nothing": (SMALL["ragged"], 1),
 }

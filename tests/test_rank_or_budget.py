@@ -123,6 +123,7 @@ def test_the_best_partition_names_the_smallest_candidate():
     assert "budget 5 buys no rank: one unit of rank costs 6" in repr(lb.best_partition(W, 5, max_depth=4))
     found = lb.best_partition(W, 6, max_depth=4)
     assert (found.note, found.budget) == ("", 6)
+    assert lb.best_partition(W, 10**9, max_depth=0).budget == 10**9
     assert found.n_parameters == 6
 
 
@@ -146,6 +147,9 @@ def test_reports_name_the_rows_that_buy_nothing():
     assert "buys" not in report.to_csv()  # a table for machines, and nothing else
     assert "buys no rank" in repr(report)
     many = lb.Report({"a": report, "b": lb.compare(SQUARE, STRUCTURES, 4096)})
+    assert "1 of 2 budgets buy no rank in some rows" in many.summary.to_text()
+    assert "1 of 2 budgets buy no rank in some rows" in many._repr_html_()
+    assert lb.Report({"b": many.comparisons["b"]}).summary.note == ""
     assert note in many.to_text()
     assert note in many.to_markdown()
     assert json.loads(many.to_json())["matrices"]["a"]["note"] == note

@@ -10,7 +10,7 @@ from oracles import best_error, residual, tolerance
 from registry import SMALL, integer_matrices
 
 import lowrank_blocks as lb
-from lowrank_blocks.search.partitions import branch_and_bound as refinement
+from lowrank_blocks.search import branch_and_bound as refinement
 
 # An oracle over all partitions and ranks: the least energy of every rectangle within every budget.
 

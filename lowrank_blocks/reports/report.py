@@ -75,7 +75,11 @@ class Report:
             rows.append((label, allocation, n_parameters, error / total if total else 0.0, times_best))
         columns = ("label", "allocation", "n_parameters", "relative_error", "times_best")
         count = len(comparisons)
-        return Table(columns, tuple(rows), f"{count} {'matrix' if count == 1 else 'matrices'}, summary")
+        empty = sum(c.note != "" for c in comparisons)
+        note = (
+            f"{empty} of {count} budgets buy no rank in some rows; their tables say in which" if empty else ""
+        )
+        return Table(columns, tuple(rows), f"{count} {'matrix' if count == 1 else 'matrices'}, summary", note)
 
     def to_text(self) -> str:
         """Return one table a matrix and the summary."""
