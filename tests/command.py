@@ -1,9 +1,12 @@
 """The command, run in this process or in one of its own."""
 
+import os
 import subprocess
 import sys
 
 from lowrank_blocks.cli import main
+
+_COMMAND = [sys.executable, "-m", "lowrank_blocks"]
 
 
 def run(*args):
@@ -27,11 +30,16 @@ def refused(capsys, *args):
 
 def process(*args, **options):
     """Run the command in a process of its own, which is ended if it hangs."""
-    command = [sys.executable, "-m", "lowrank_blocks", *map(str, args)]
-    return subprocess.run(command, check=False, timeout=300, **options)
+    return _ended([*_COMMAND, *map(str, args)], **options)
 
 
 def in_shell(redirections, *args):
     """Run the command as a process under redirections of a POSIX shell; its streams are kept as bytes."""
-    command = ["sh", "-c", f'exec "$@" {redirections}', "sh", sys.executable, "-m", "lowrank_blocks"]
-    return subprocess.run([*command, *map(str, args)], check=False, timeout=300, capture_output=True)
+    command = ["sh", "-c", f'exec "$@" {redirections}', "sh", *_COMMAND, *map(str, args)]
+    return _ended(command, capture_output=True)
+
+
+def _ended(command, env=os.environ, **options):
+    """Run a process whose streams are buffered, as they are for people, whatever is set around the tests."""
+    env = {name: value for name, value in env.items() if name != "PYTHONUNBUFFERED"}
+    return subprocess.run(command, check=False, timeout=300, env=env, **options)

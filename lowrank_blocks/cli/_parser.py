@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import NoReturn, TypeAlias
 
-from lowrank_blocks._escaping import printable
+from lowrank_blocks.cli._streams import say
 
 EXAMPLES = """\
 examples:
@@ -27,7 +27,8 @@ class Parser(argparse.ArgumentParser):
     """A parser whose errors take one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, printable(f"{self.prog}: {message}") + "\n")
+        say(message, self.prog)
+        self.exit(2)
 
 
 def parsed(parser: Parser, commands: Commands, argv: Sequence[str] | None) -> argparse.Namespace:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import unicodedata
 import warnings
 from collections.abc import Iterable, Sequence
-from urllib.parse import quote
 
 from lowrank_blocks._escaping import file_stem, markdown, printable
 from lowrank_blocks.plotting.budgets import plot_comparison
@@ -30,7 +29,7 @@ def picture_names(names: Iterable[str]) -> list[str]:
 def links(names: Iterable[str], pictures: Sequence[str]) -> str:
     """Return Markdown that shows the pictures."""
     return "".join(
-        f"\n![{markdown(name)}]({quote(picture)})\n" for name, picture in zip(names, pictures, strict=False)
+        f"\n![{markdown(name)}]({picture})\n" for name, picture in zip(names, pictures, strict=False)
     )
 
 

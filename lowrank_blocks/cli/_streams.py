@@ -40,11 +40,10 @@ def write(text: str) -> None:
         raise ValueError(f"standard output must take what is written, got: {error.strerror}.") from None
 
 
-def say(text: str) -> None:
+def say(text: str, command: str = "lowrank-blocks") -> None:
     """Write one line to standard error; if nobody hears it, nothing else happens."""
-    line = f"lowrank-blocks: {printable(text)}"
     try:
-        print(line, file=sys.stderr, flush=True)
+        print(printable(f"{command}: {text}"), file=sys.stderr, flush=True)
     except OSError:
         _silence(sys.stderr)
 
