@@ -90,8 +90,8 @@ def leading_factors(
 
 def _stacked(blocks: Sequence[Matrix], ranks: Sequence[int], exponent: int) -> list[BlockFactors]:
     """Solve small blocks of one shape by LAPACK's SVD of all of them."""
-    rows, own = stacked([flat(b) for b in blocks])
-    u, s, vt = lapack_svd(rows)
+    with stacked([flat(b) for b in blocks]) as (rows, own):
+        u, s, vt = lapack_svd(rows)
     most, left = max(ranks), np.sqrt(tail_energy(s))
     roots = np.ldexp(np.sqrt(s[:, :most]), own[:, None] // 2)
     b, a = u[:, :, :most] * roots[:, None], roots[:, :, None] * vt[:, :most]
