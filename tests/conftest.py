@@ -10,7 +10,40 @@ import pytest
 from hypothesis import settings
 from threadpoolctl import threadpool_limits
 
+from lowrank_blocks.linalg import lapack
+
 threadpool_limits(1)
+
+PUBLISHED = lapack._published
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--lapack-wrappers",
+        action="store_true",
+        help="call LAPACK by scipy's wrappers, as where scipy publishes no addresses that fit",
+    )
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _wrappers_only(pytestconfig):
+    with pytest.MonkeyPatch.context() as patch:
+        if pytestconfig.getoption("--lapack-wrappers"):
+            patch.setattr(lapack, "_published", lambda name: None)
+        yield
+
+
+@pytest.fixture(params=["address", "wrappers"])
+def lapack_route(request, monkeypatch):
+    """Both ways to LAPACK, one after the other, and neither of them in place of the other."""
+    if request.param == "wrappers":
+        monkeypatch.setattr(lapack, "_published", lambda name: None)
+        return
+    if not all(map(PUBLISHED, lapack._SIGNATURES)):
+        pytest.skip("scipy publishes other signatures here")
+    monkeypatch.setattr(lapack, "_published", PUBLISHED)
+    monkeypatch.setattr(lapack, "_wrappers", None)
+
 
 settings.register_profile("lowrank_blocks", deadline=None, derandomize=True, max_examples=100)
 settings.load_profile("lowrank_blocks")

@@ -1,9 +1,12 @@
 """Threads: the same bits for any number of workers, and on a machine that is busy."""
 
+import itertools
 import os
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -58,36 +61,6 @@ def test_results_do_not_depend_on_other_processes(busy_machine):
     assert everything(matrix()) == everything(matrix())
 
 
-def test_blas_is_limited_only_inside():
-    """One BLAS thread within, whatever it was without; calls may nest and overlap."""
-    from threadpoolctl import ThreadpoolController
-
-    controller = ThreadpoolController()
-
-    def counts():
-        return {library["num_threads"] for library in controller.info() if library["user_api"] == "blas"}
-
-    before = counts()
-    inside, leave = threading.Event(), threading.Event()
-
-    def other():
-        with threads.one_blas_thread(with_scipy=False):
-            inside.set()
-            leave.wait(10)
-
-    thread = threading.Thread(target=other)
-    with threads.one_blas_thread(with_scipy=True):
-        thread.start()
-        assert inside.wait(10)
-        with threads.one_blas_thread(with_scipy=False):
-            assert counts() == {1}
-        assert counts() == {1}
-    assert counts() == before
-    leave.set()
-    thread.join()
-    assert counts() == before
-
-
 def test_work_within_a_worker_is_serial(monkeypatch):
     lb.set_workers(2)
     pool, asked, both = threads._pool, [], threading.Barrier(2)
@@ -119,6 +92,68 @@ def test_errors_cross_threads(first):
         threads.parallel(fail, range(10))
     assert sorted(begun) == list(range(first + 2))
     assert threads.parallel(abs, range(-3, 0)) == [3, 2, 1]
+
+
+def test_an_interrupt_is_raised_before_an_error():
+    """It is not lost in a thread that did not fail first."""
+    lb.set_workers(2)
+    both = threading.Barrier(2)
+
+    def fail(error):
+        both.wait(10)
+        raise error
+
+    with pytest.raises(KeyboardInterrupt):
+        threads.parallel(fail, [ValueError, KeyboardInterrupt])
+
+
+def test_workers_may_be_set_while_others_compute():
+    """No call fails for it, however often the pool is exchanged under it."""
+    ended = threading.Event()
+
+    def change():
+        for number in itertools.cycle((1, 2, 3, None)):
+            lb.set_workers(number)
+            if ended.is_set():
+                return
+
+    with ThreadPoolExecutor(3) as pool:
+        changing = pool.submit(change)
+        calls = [
+            pool.submit(lambda: [threads.parallel(abs, range(-4, 0)) for _ in range(500)]) for _ in range(2)
+        ]
+        for done in calls:
+            done.exception()
+        ended.set()
+    assert changing.exception() is None
+    assert all(found == [4, 3, 2, 1] for done in calls for found in done.result())
+
+
+def test_at_the_end_of_the_process_the_caller_works_alone():
+    code = (
+        "import atexit, lowrank_blocks as lb; from lowrank_blocks.linalg.threads import parallel\n"
+        "lb.set_workers(2); atexit.register(lambda: print(parallel(abs, range(-3, 0))))\n"
+        "parallel(abs, range(3))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert (done.stdout.strip(), done.stderr) == ("[3, 2, 1]", "")
+
+
+def test_many_threads_get_the_same_bits():
+    """A share of what tests/tools/many_threads.py does, in a process whose BLAS has all its threads."""
+    script = Path(__file__).parent / "tools" / "many_threads.py"
+    kept = {k: v for k, v in os.environ.items() if k != "OPENBLAS_NUM_THREADS"}
+    done = subprocess.run(
+        [sys.executable, script, "--threads", "8", "--calls", "4", "--untimed"],
+        env=kept,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_calling_thread_works_too():

@@ -98,8 +98,8 @@ def _stacked(
     blocks: Sequence[Matrix], ranks: Sequence[int], exponent: int, single: bool
 ) -> list[BlockFactors]:
     """Solve small blocks of one shape by LAPACK's SVD of all of them."""
-    rows, own = stacked([flat(b) for b in blocks])
-    u, s, vt = lapack_svd(rows)
+    with stacked([flat(b) for b in blocks]) as (rows, own):
+        u, s, vt = lapack_svd(rows)
     most, left = max(ranks), np.sqrt(tail_energy(s))
     kept = np.arange(most) < np.array(ranks)[:, None]
     roots = np.ldexp(np.sqrt(s[:, :most]), own[:, None] // 2) * kept

@@ -17,6 +17,13 @@ from numpy.typing import NDArray
 from lowrank_blocks.linalg.bounds import UNIT, eigen_sum, root
 from lowrank_blocks.linalg.energies import energy
 from lowrank_blocks.linalg.gram import times
+from lowrank_blocks.linalg.lapack import (
+    eigenpairs,
+    eigenvalues,
+    is_positive_definite,
+    orthonormal_columns,
+    subtract_from_product,
+)
 
 Array = NDArray[np.float64]
 
@@ -129,17 +136,14 @@ def missed_energy(matrix: Array, ritz: Ritz, shape: tuple[int, int], tolerance: 
 def _nothing_above(ceiling: float, matrix: Array, ritz: Ritz) -> bool:
     """Whether no eigenvalue of a matrix less its Ritz pairs exceeds the ceiling, by Cholesky.
 
-    The factor takes the place of the lower half of the matrix, which Fortran sees as the upper.
+    The factor takes the place of the lower half of the matrix.
     """
-    from scipy.linalg.blas import dsyrk
-    from scipy.linalg.lapack import dpotrf
-
-    roots, diagonal = ritz.vectors * np.sqrt(np.maximum(ritz.values, 0.0)), matrix.diagonal().copy()
-    deflated = dsyrk(1.0, roots, beta=-1.0, c=matrix.T, overwrite_c=1, lower=0)
-    deflated.flat[:: len(matrix) + 1] += ceiling
-    failed = dpotrf(deflated, lower=0, clean=0, overwrite_a=1)[1]
+    diagonal = matrix.diagonal().copy()
+    subtract_from_product(ritz.vectors * np.sqrt(np.maximum(ritz.values, 0.0)), matrix)
+    matrix.flat[:: len(matrix) + 1] += ceiling
+    nothing = is_positive_definite(matrix)
     np.fill_diagonal(matrix, diagonal)
-    return bool(failed == 0)
+    return nothing
 
 
 def _krylov(matrix: Array, rank: int) -> Iterator[tuple[Array, Array]]:
@@ -149,7 +153,7 @@ def _krylov(matrix: Array, rank: int) -> Iterator[tuple[Array, Array]]:
     look = int(_FIRST_LOOK * rank) + 2 * width
     basis = np.empty((len(matrix), most * width), order="F")  # untouched columns take no memory
     images = np.empty_like(basis)
-    block = np.linalg.qr(np.random.default_rng(0).standard_normal((len(matrix), width)))[0]
+    block = orthonormal_columns(np.random.default_rng(0).standard_normal((len(matrix), width)))
     for step in range(1, most + 1):
         new = slice((step - 1) * width, step * width)
         basis[:, new] = block
@@ -163,16 +167,16 @@ def _krylov(matrix: Array, rank: int) -> Iterator[tuple[Array, Array]]:
 
 def _orthogonal(columns: Array, basis: Array) -> Array:
     """Return orthonormal columns that span what a basis lacks of these."""
-    block = np.linalg.qr(columns - basis @ (basis.T @ columns))[0]
+    block = orthonormal_columns(columns - basis @ (basis.T @ columns))
     overlap = basis.T @ block
     block -= basis @ overlap
     # What is taken off here shortens the columns by its square.
-    return block if np.vdot(overlap, overlap) <= UNIT else np.linalg.qr(block)[0]
+    return block if np.vdot(overlap, overlap) <= UNIT else orthonormal_columns(block)
 
 
 def _rayleigh_ritz(basis: Array, images: Array, rank: int) -> tuple[Ritz, tuple[Array, Array]]:
     """Return the leading Ritz pairs, and the values and the coordinates of the others."""
-    values, rotation = np.linalg.eigh(basis.T @ images)
+    values, rotation = eigenpairs(basis.T @ images)
     values, rotation = values[::-1], rotation[:, ::-1]
     vectors = basis @ rotation[:, :rank]
     residuals = np.linalg.norm(images @ rotation[:, :rank] - vectors * values[:rank], axis=0)
@@ -202,7 +206,7 @@ def _beyond(ritz: Ritz, others: tuple[Array, Array], basis: Array, images: Array
     last = coordinates[-width:]
     coupled = (max(reached - inside, 0.0) + slack) / (least - outside) * (last.T @ last)
     rounding = _CANCELLATION * unit * float(ritz.values[0])
-    return max(least, float(np.linalg.eigvalsh(np.diag(rest) + coupled)[-1]) + rounding)
+    return max(least, float(eigenvalues(np.diag(rest) + coupled)[-1]) + rounding)
 
 
 def _width(rank: int) -> int:

@@ -18,7 +18,7 @@ from lowrank_blocks.linalg.eigen import Tridiagonal
 from lowrank_blocks.linalg.energies import energy
 from lowrank_blocks.linalg.gram import gram, residual, residual_norm
 from lowrank_blocks.linalg.krylov import Ritz, leading_ritz, missed_energy
-from lowrank_blocks.linalg.lapack import lapack_svd, orthonormal_columns
+from lowrank_blocks.linalg.lapack import eigenpairs, lapack_svd, orthonormal_columns
 from lowrank_blocks.linalg.projection import Projection, coupling, projected
 
 Array = NDArray[np.float64]
@@ -211,5 +211,5 @@ def _top_eigenpairs(matrix: Array, rank: int) -> tuple[Array, Array]:
     if rank * SUBSET_SHARE <= len(matrix):
         reduced = Tridiagonal(matrix)
         return reduced.values[:rank], reduced.vectors(0, rank)
-    values, vectors = np.linalg.eigh(matrix, UPLO="U")
+    values, vectors = eigenpairs(matrix, upper=True)
     return values[: -rank - 1 : -1], vectors[:, : -rank - 1 : -1]

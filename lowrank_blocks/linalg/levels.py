@@ -34,7 +34,7 @@ from lowrank_blocks.linalg.energies import energy, tail_energy
 from lowrank_blocks.linalg.gram import flat, gram, times
 from lowrank_blocks.linalg.lapack import lapack_values, orthonormal_columns
 from lowrank_blocks.linalg.projection import Projection, coupling, projected, without
-from lowrank_blocks.linalg.threads import desk
+from lowrank_blocks.linalg.workspace import workspace
 
 Array = NDArray[np.float64]
 
@@ -104,19 +104,25 @@ def by_gram(rows: Array, allowed: float) -> Solved:
 def _by_one(rows: Array, allowed: float) -> Solved | None:
     """Solve a block by the Gram matrix of all of it, and what that does not tell by a finer one."""
     side = len(rows)
-    reduced = Tridiagonal(gram(rows, out=desk((side, side))))
-    first = _of_gram(np.sqrt(np.maximum(reduced.values, 0.0)), rows.shape)
-    if (first.bounds <= allowed).all():
-        return first
-    told = _told(first, allowed)
-    if _few_left(told, side):
-        start = _widest_gap(first.values, max(1, told - 2 - (side - told) // 16), told)
-        return _with_least(rows, reduced.vectors(start, side), first, allowed)
-    count = _towers_to_split(first.values, rows.shape, told, allowed)
-    if count is None:
-        return None
-    part = projected(rows, reduced.vectors(0, count))
-    del reduced  # and the room it takes, before that for the rest is made
+    with workspace((side, side)) as room:
+        reduced = Tridiagonal(gram(rows, out=room))
+        first = _of_gram(np.sqrt(np.maximum(reduced.values, 0.0)), rows.shape)
+        if (first.bounds <= allowed).all():
+            return first
+        told = _told(first, allowed)
+        few = _few_left(told, side)
+        if few:
+            start = _widest_gap(first.values, max(1, told - 2 - (side - told) // 16), told)
+            vectors = reduced.vectors(start, side)
+        else:
+            count = _towers_to_split(first.values, rows.shape, told, allowed)
+            if count is None:
+                return None
+            vectors = reduced.vectors(0, count)
+        del room, reduced  # before the room for the rest is made
+    if few:
+        return _with_least(rows, vectors, first, allowed)
+    part = projected(rows, vectors)
     return _with_towers(rows, part, coupling(rows, part), allowed)
 
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lowrank_blocks.linalg.address import WORK, call
 from lowrank_blocks.linalg.gram import times
-from lowrank_blocks.linalg.lapack import lapack_svd
+from lowrank_blocks.linalg.lapack import lapack_svd, reflected, reflectors
 from lowrank_blocks.linalg.threads import panels, parallel
 
 Array = NDArray[np.float64]
@@ -52,17 +51,12 @@ def without(block: Array, basis: Array) -> Array:
 
     The complement completes the basis; reflections take its part without forming it.
     """
-    reflected, factors = np.linalg.qr(basis, mode="raw")
-    count, side = reflected.shape  # LAPACK's columns are rows
-    reflections = np.ascontiguousarray(reflected), side, factors
+    rows, factors = reflectors(basis)
+    count, side = rows.shape
     rest = np.empty((side - count, block.shape[1]))
 
     def fill(panel: slice) -> None:
-        turned = block[:, panel].copy(order="C")
-        length = turned.shape[1]
-        work = np.empty(WORK * length)
-        call("dormqr", b"R", b"N", length, side, count, *reflections, turned, length, work, len(work))
-        rest[:, panel] = turned[count:]
+        rest[:, panel] = reflected(block[:, panel], rows, factors)[count:]
 
     parallel(fill, panels(block.shape[1], _PANEL))
     return rest

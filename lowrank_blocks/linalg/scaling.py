@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lowrank_blocks._validation import Matrix
-from lowrank_blocks.linalg.threads import desk
+from lowrank_blocks.linalg.workspace import workspace
 
 _HIDDEN = 2.0**-500  # more than a norm loses to squares that underflow
 _SAFE_EXPONENT = 200  # fourth powers and their sums neither overflow nor vanish below 2**200
@@ -35,20 +36,20 @@ def scaled(block: Matrix, exponent: int) -> NDArray[np.float64]:
     return wide if exponent == 0 else np.ldexp(wide, -exponent)
 
 
-def stacked(rows: Sequence[Matrix]) -> tuple[NDArray[np.float64], NDArray[np.intc]]:
+@contextmanager
+def stacked(rows: Sequence[Matrix]) -> Iterator[tuple[NDArray[np.float64], NDArray[np.intc]]]:
     """Stack blocks in float64, each divided by a power of two of its own if its size asks for it.
 
-    The stack is on the desk of this thread.
+    The stack may be in a workspace: it must not be used after the block ends.
     """
     if len(rows) == 1:
         exponent = common_exponent(rows[0])
-        return scaled(rows[0], exponent)[None], np.array([exponent])
-    stack = np.stack([r.astype(np.float64, copy=False) for r in rows], out=desk((len(rows), *rows[0].shape)))
-    largest = np.maximum(stack.max(axis=(1, 2)), -stack.min(axis=(1, 2)))
-    exponents = safe_exponent(largest)
-    if exponents.any():
-        stack = np.ldexp(stack, -exponents[:, None, None])
-    return stack, exponents
+        yield scaled(rows[0], exponent)[None], np.array([exponent])
+        return
+    with workspace((len(rows), *rows[0].shape)) as room:
+        stack = np.stack([r.astype(np.float64, copy=False) for r in rows], out=room)
+        exponents = safe_exponent(np.maximum(stack.max(axis=(1, 2)), -stack.min(axis=(1, 2))))
+        yield np.ldexp(stack, -exponents[:, None, None]) if exponents.any() else stack, exponents
 
 
 def raised(bounds: Any, shift: Any) -> Any:

@@ -7,45 +7,37 @@ is cut at places that do not depend on the number of workers, so neither does an
 
 from __future__ import annotations
 
-import math
 import os
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from importlib import import_module
+from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, TypeVar
 
 from lowrank_blocks._validation import as_count
+from lowrank_blocks.linalg.limit import Limit
 
 if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
+    from concurrent.futures import Future, ThreadPoolExecutor
 
-Array = NDArray[np.float64]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _MOST_WORKERS = 8  # by default: the blocks of one matrix seldom feed more
-_DESK = 1 << 18  # numbers that a thread keeps room for
 
 
 class _State:
-    """What the process shares: the pool of workers, and the limit of BLAS while it is set."""
+    """What the process shares: the pool of workers, and which threads are workers."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.workers: int | None = None
         self.pool: ThreadPoolExecutor | None = None
-        self.limit: Any = None
-        self.controller: Any = None
         self.inside = threading.local()
 
 
 _state = _State()
+_limit = Limit()
 
 
 def set_workers(count: int | None) -> None:
@@ -86,7 +78,8 @@ def parallel(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Resu
     """Return ``work(item)`` of all items in order; called from within a worker, one after another.
 
     The thread that calls is one of the workers: it is awake already. After an error no other item is
-    begun; of several, that of the first item is raised.
+    begun; of several, that of the first item is raised. After an interrupt the items that are begun
+    are waited for.
     """
     if len(items) < 2 or workers() == 1 or getattr(_state.inside, "worker", False):
         return [work(item) for item in items]
@@ -103,20 +96,49 @@ def parallel(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Resu
             try:
                 done[index] = work(items[index])
             except BaseException as error:
-                errors[index] = error
+                errors[index if isinstance(error, Exception) else -1] = error  # interrupts come first
 
-    others = [_pool().submit(pull) for _ in range(min(workers(), len(items)) - 1)]
-    _state.inside.worker = True
+    others: list[Future[None]] = []
     try:
-        pull()
-    finally:
-        _state.inside.worker = False
-    for other in others:
-        if not other.cancel():
-            other.result()
+        _ask(others, pull, len(items) - 1)
+        with _as_worker():
+            pull()
+        _finish(others)
+    except BaseException as interrupt:
+        errors[-1] = interrupt
+        _finish(others)
+        raise
     if errors:
         raise errors[min(errors)]
     return [done[k] for k in range(len(items))]
+
+
+def _ask(others: list[Future[None]], pull: Callable[[], None], most: int) -> None:
+    """Let other workers pull, too, by the lock before their pool can be shut down."""
+
+    def limited() -> None:  # a worker stays longer than a caller who is interrupted twice
+        with one_blas_thread(with_scipy=False):
+            pull()
+
+    with _state.lock, suppress(RuntimeError):  # at the end of the process no thread can be started
+        others.extend(_pool().submit(limited) for _ in range(min(workers() - 1, most)))
+
+
+def _finish(others: Sequence[Future[None]]) -> None:
+    """Wait for the workers that have begun."""
+    for other in others:
+        if not other.cancel():
+            other.exception()
+
+
+@contextmanager
+def _as_worker() -> Iterator[None]:
+    """Take this thread for a worker."""
+    _state.inside.worker = True
+    try:
+        yield
+    finally:
+        _state.inside.worker = False
 
 
 def panels(length: int, size: int) -> list[slice]:
@@ -125,58 +147,21 @@ def panels(length: int, size: int) -> list[slice]:
     return [slice(a, b) for a, b in pairwise(i * length // count for i in range(count + 1))]
 
 
-def desk(shape: tuple[int, ...]) -> Array:
-    """Return room for an array, the same at every call of a thread if it is not too large.
-
-    The pages of new memory cost as much as many a small block: the system clears them one by one.
-    """
-    size = math.prod(shape)
-    if size > _DESK:
-        return np.empty(shape)
-    if not hasattr(_state.inside, "desk"):
-        _state.inside.desk = np.empty(_DESK)
-    room: Array = _state.inside.desk
-    return room[:size].reshape(shape)
-
-
-@contextmanager
-def one_blas_thread(*, with_scipy: bool) -> Iterator[None]:
+def one_blas_thread(*, with_scipy: bool) -> AbstractContextManager[None]:
     """Limit BLAS to one thread; `with_scipy` if scipy's BLAS will be called.
 
-    The limit is the process's, so the thread that set it must lift it. Other threads that come in
-    the meantime find it set, and at worst go on without it.
+    Threads may come and go in any order: the limit is lifted when the last one leaves.
     """
-    if with_scipy:
-        import_module("scipy.linalg")
-    with _state.lock:
-        mine = _state.limit is None
-        if mine:
-            _state.limit = _controller().limit(limits=1, user_api="blas")
-    try:
-        yield
-    finally:
-        if mine:
-            with _state.lock:
-                _state.limit.restore_original_limits()
-                _state.limit = None
-
-
-def _controller() -> Any:
-    from threadpoolctl import ThreadpoolController
-
-    loaded = "scipy.linalg" in sys.modules  # it brings a BLAS of its own
-    if _state.controller is None or _state.controller[0] != loaded:
-        _state.controller = loaded, ThreadpoolController()
-    return _state.controller[1]
+    return _limit.held(with_scipy=with_scipy)
 
 
 def _pool() -> ThreadPoolExecutor:
+    """Return the pool; to be called with the lock."""
     from concurrent.futures import ThreadPoolExecutor
 
-    with _state.lock:
-        if _state.pool is None:
-            _state.pool = ThreadPoolExecutor(workers() - 1, "lowrank_blocks", initializer=_mark_worker)
-        return _state.pool
+    if _state.pool is None:
+        _state.pool = ThreadPoolExecutor(workers() - 1, "lowrank_blocks", initializer=_mark_worker)
+    return _state.pool
 
 
 def _mark_worker() -> None:
@@ -194,6 +179,7 @@ def _forget() -> None:
     workers_ = _state.workers
     _state.__init__()  # type: ignore[misc]
     _state.workers = workers_
+    _limit.after_fork()
 
 
 if hasattr(os, "register_at_fork"):

@@ -15,11 +15,12 @@ from lowrank_blocks._validation import Matrix
 from lowrank_blocks.linalg.bounds import PROMISE_DOUBLE, gram_error, lapack_norm
 from lowrank_blocks.linalg.energies import energy, tail_energy
 from lowrank_blocks.linalg.gram import flat
-from lowrank_blocks.linalg.lapack import lapack_values
+from lowrank_blocks.linalg.lapack import eigenvalues, lapack_values
 from lowrank_blocks.linalg.levels import by_gram, gram_pays
 from lowrank_blocks.linalg.scaling import common_exponent, raised, scaled, stacked
 from lowrank_blocks.linalg.slabs import groups, restored, slabs
-from lowrank_blocks.linalg.threads import desk, one_blas_thread, parallel
+from lowrank_blocks.linalg.threads import one_blas_thread, parallel
+from lowrank_blocks.linalg.workspace import workspace
 
 Spectrum = NDArray[np.float64]
 
@@ -123,23 +124,24 @@ def _by_gram(cases: Sequence[tuple[Matrix, float, float]], exponent: int) -> lis
 
 def _by_stack(rows: Sequence[Spectrum], limits: Spectrum) -> tuple[Spectrum, Spectrum, list[str]]:
     """Solve small blocks together: all by Gram matrices, then the coarse ones by LAPACK's SVD."""
-    stack = np.stack(rows, out=desk((len(rows), *rows[0].shape)))
-    try:
-        squares = np.linalg.eigvalsh(np.matmul(stack, stack.swapaxes(-1, -2)))
-    except np.linalg.LinAlgError:
-        return _svds(stack)
-    values = np.sqrt(np.maximum(squares[:, ::-1], 0.0))
-    bounds = gram_error(values, stack.shape).max(axis=1)
-    coarse = bounds > limits
-    if coarse.any():
-        values[coarse], bounds[coarse], _ = _svds(stack[coarse])
+    with workspace((len(rows), *rows[0].shape)) as room:
+        stack = np.stack(rows, out=room)
+        try:
+            squares = eigenvalues(np.matmul(stack, stack.swapaxes(-1, -2)))
+        except np.linalg.LinAlgError:
+            return _svds(stack)
+        values = np.sqrt(np.maximum(squares[:, ::-1], 0.0))
+        bounds = gram_error(values, stack.shape).max(axis=1)
+        coarse = bounds > limits
+        if coarse.any():
+            values[coarse], bounds[coarse], _ = _svds(stack[coarse])
     return values, bounds, ["lapack" if c else "gram" for c in coarse.tolist()]
 
 
 def _by_lapack(blocks: Sequence[Matrix], exponent: int) -> list[_Row]:
     """Solve blocks of one shape by LAPACK's SVD."""
-    stack, own = stacked([flat(b) for b in blocks])
-    return _rows(*_svds(stack), own - exponent)
+    with stacked([flat(b) for b in blocks]) as (stack, own):
+        return _rows(*_svds(stack), own - exponent)
 
 
 def _svds(stack: Spectrum) -> tuple[Spectrum, Spectrum, list[str]]:

@@ -1,0 +1,256 @@
+"""LAPACK by address or by wrappers: what is called, with what, and what becomes of a failure."""
+
+import ast
+import ctypes
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import PUBLISHED
+from kernel_cases import steady
+from scipy.linalg import cython_lapack
+
+import lowrank_blocks as lb
+from lowrank_blocks.linalg import eigen, lapack, projection
+
+D = "__pyx_t_5scipy_6linalg_13cython_lapack_d *"
+DSTERF = f"void (int *, {D}, {D}, int *)"
+
+
+def symmetric(side):
+    return np.cov(np.random.default_rng(side).standard_normal((side, side + 9))).reshape(side, side)
+
+
+def capsule(written, address):
+    """Return what Cython publishes: an address, and how its signature is written."""
+    make = ctypes.pythonapi.PyCapsule_New
+    make.restype, make.argtypes = ctypes.py_object, [ctypes.c_void_p] * 3
+    capsule.kept.append(ctypes.create_string_buffer(written.encode()))  # it must outlive the capsule
+    return make(address, ctypes.addressof(capsule.kept[-1]), None)
+
+
+capsule.kept = []
+
+
+@pytest.fixture
+def publish(monkeypatch):
+    """Publish a routine of Python as dsterf, with a signature."""
+
+    def by(written):
+        routine = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4)(lambda *_: None)
+        capsule.kept.append(routine)
+        published = {"dsterf": capsule(written, ctypes.cast(routine, ctypes.c_void_p))} if written else {}
+        monkeypatch.setattr(cython_lapack, "__pyx_capi__", published)
+
+    return by
+
+
+def test_an_address_is_used_if_its_signature_is_literally_the_one_expected(publish):
+    publish(DSTERF)
+    assert PUBLISHED.__wrapped__("dsterf") is not None
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        None,
+        DSTERF.replace("int", "long"),
+        DSTERF.replace("int", "int64_t"),
+        DSTERF.replace("int *", "__pyx_t_5scipy_6linalg_13cython_lapack_blas_int *"),
+        DSTERF.replace("void", "int"),
+        DSTERF.replace("(int *, ", "("),
+        DSTERF.replace("_d *", "_s *"),
+        DSTERF.replace(")", ", size_t)"),
+        DSTERF + " ",
+    ],
+)
+def test_no_other_address_is_used(written, publish, monkeypatch):
+    publish(written)
+    monkeypatch.setattr(lapack, "_published", PUBLISHED.__wrapped__)
+    assert lapack._published("dsterf") is None
+    found = lapack.tridiagonal_values(np.array([2.0, 2.0]), np.array([1.0]))
+    np.testing.assert_allclose(found, [1, 3], rtol=1e-15)
+
+
+def test_a_module_without_addresses(monkeypatch):
+    monkeypatch.delattr(cython_lapack, "__pyx_capi__")
+    assert PUBLISHED.__wrapped__("dsterf") is None
+
+
+def test_signatures_are_written_as_cython_does():
+    d = "__pyx_t_5scipy_6linalg_11cython_blas_d *"
+    dsyrk = f"void (char *, char *, int *, int *, {d}, {d}, int *, {d}, {d}, int *)"
+    assert lapack._signature("dsyrk", "scipy.linalg.cython_blas") == dsyrk.encode()
+    assert lapack._signature("dsterf", "scipy.linalg.cython_lapack") == DSTERF.encode()
+
+
+NUMBERS = np.zeros(6)
+
+
+@pytest.mark.parametrize(
+    ("kind", "argument"),
+    [
+        ("d", (NUMBERS, 7)),
+        ("d", (NUMBERS[::2], 3)),
+        ("d", (NUMBERS.reshape(2, 3).T, 6)),
+        ("d", (NUMBERS.astype(np.float32), 6)),
+        ("d", (NUMBERS.astype(">f8"), 6)),
+        ("d", (np.frombuffer(NUMBERS.tobytes()), 6)),
+        ("d", (np.frombuffer(bytearray(49), np.uint8)[1:].view(np.float64), 6)),
+        ("d", (NUMBERS.astype(np.intc), 6)),
+        ("i", (NUMBERS, 6)),
+        ("i", (NUMBERS.astype(np.int64), 6)),
+        ("i", 2**31),
+        ("i", -(2**31) - 1),
+        ("i", 1.0),
+        ("d", 1),
+        ("c", 1),
+        ("c", "L"),
+        ("i", b"L"),
+    ],
+)
+def test_what_does_not_fit_an_argument_is_refused(kind, argument):
+    with pytest.raises(TypeError, match="dsterf"):
+        lapack._passed("dsterf", kind, argument)
+
+
+@pytest.mark.parametrize(
+    ("kind", "argument"),
+    [
+        ("d", (NUMBERS, 6)),
+        ("d", (NUMBERS, 0)),
+        ("i", (np.zeros(2, np.intc), 2)),
+        ("i", 2**31 - 1),
+        ("c", b"L"),
+    ],
+)
+def test_what_fits_is_passed(kind, argument):
+    lapack._passed("dsterf", kind, argument)
+
+
+FAILING = {
+    "dsytrd": lambda: eigen.Tridiagonal(symmetric(4)),
+    "dsterf": lambda: lapack.tridiagonal_values(np.ones(3), np.ones(2)),
+    "dstein": lambda: lapack.inverse_iteration(np.ones(3), np.ones(2), np.ones(1)),
+    "dstemr": lambda: lapack.robust_vectors(np.ones(3), np.ones(2), 0, 1),
+    "dormtr": lambda: lapack.turn_back(np.ones((1, 3)), np.eye(3), np.ones(2)),
+    "dormqr": lambda: lapack.reflected(np.ones((3, 2)), np.eye(3)[:1], np.ones(1)),
+}
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_what_fails_says_so(name, monkeypatch):
+    monkeypatch.setattr(lapack, "_call", lambda *_: 2)
+    with pytest.raises(np.linalg.LinAlgError, match=f"{name} failed with status 2"):
+        FAILING[name]()
+
+
+def test_vectors_that_are_not_found_are_missed(monkeypatch):
+    monkeypatch.setattr(lapack, "_call", lambda *_: 0)
+    with pytest.raises(np.linalg.LinAlgError, match="dstemr found 0 of 2 eigenvectors"):
+        lapack.robust_vectors(np.ones(3), np.ones(2), 0, 2)
+
+
+@pytest.mark.parametrize("side", [1, 2, 7, 90])
+@pytest.mark.parametrize("least", [1e-3, -1e-3])
+def test_cholesky_tells_definite_from_indefinite(side, least, lapack_route):
+    """Of the lower half alone, which the factor then takes."""
+    values = np.append(np.ones(side - 1), least)
+    basis = np.linalg.qr(np.random.default_rng(side).standard_normal((side, side)))[0]
+    matrix = np.tril((basis * values) @ basis.T) + np.triu(np.full((side, side), 7.0), 1)
+    factor = matrix.copy()
+    assert lapack.is_positive_definite(factor) == (least > 0)
+    if least > 0:
+        lower = np.tril(factor)
+        np.testing.assert_allclose(np.tril(lower @ lower.T), np.tril(matrix), rtol=0, atol=1e-14 * side)
+    assert (np.triu(factor, 1) == np.triu(matrix, 1)).all()
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("shape", [(1, 1), (5, 2), (80, 30)])
+def test_a_product_less_a_matrix(shape, order, lapack_route):
+    columns = np.asarray(np.random.default_rng(2).standard_normal(shape), order=order)
+    matrix = symmetric(shape[0])
+    found, kept = matrix.copy(), columns.copy()
+    lapack.subtract_from_product(columns, found)
+    expected = columns @ columns.T - matrix
+    np.testing.assert_allclose(np.tril(found), np.tril(expected), rtol=0, atol=1e-13)
+    assert (np.triu(found, 1) == np.triu(matrix, 1)).all()
+    assert (columns == kept).all()
+
+
+def test_reflectors_are_read_only(lapack_route):
+    """Several threads reflect with the same ones at once, and LAPACK writes on those that it is given."""
+    rng = np.random.default_rng(3)
+    columns, block = np.linalg.qr(rng.standard_normal((60, 5)))[0], rng.standard_normal((60, 8))
+    rows, factors = lapack.reflectors(columns)
+    rows.flags.writeable = False
+    turned = lapack.reflected(block, rows, factors)
+    expected = np.linalg.qr(columns, mode="complete")[0].T @ block
+    np.testing.assert_allclose(turned, expected, rtol=0, atol=1e-13)
+
+
+def test_the_rest_of_a_block_has_the_same_bits_in_any_thread(monkeypatch, lapack_route):
+    monkeypatch.setattr(projection, "_PANEL", 32)
+    rng = np.random.default_rng(4)
+    block, basis = rng.standard_normal((200, 1600)), np.linalg.qr(rng.standard_normal((200, 20)))[0]
+    lb.set_workers(1)
+    expected = projection.without(block, basis)
+    lb.set_workers(4)
+    try:
+        assert all((projection.without(block, basis) == expected).all() for _ in range(60))
+    finally:
+        lb.set_workers(None)
+
+
+@steady
+def answers():
+    """Return spectra and products of factors that go through every routine."""
+    rng = np.random.default_rng(5)
+    flat, decay = rng.standard_normal((200, 190)), np.arange(1.0, 531) ** -0.5
+    spiked = 1e4 * rng.standard_normal((300, 9)) @ rng.standard_normal((9, 280)) + rng.standard_normal(
+        (300, 280)
+    )
+    large = rng.standard_normal((530, 540)) * np.append(decay, np.zeros(10))
+    parts = np.kron(np.eye(2), np.full((80, 80), 2.0)) + np.eye(160)
+    made = [lb.approximate(m, lb.Global(), 8 * sum(m.shape)) for m in (flat, spiked, large, parts)]
+    spectra = [s / s[0] for m in (flat, spiked, parts) for s in lb.decompose(m, lb.Global()).spectra]
+    return [*spectra, *(m.to_dense() / np.linalg.norm(m.to_dense()) for m in made)]
+
+
+def test_both_ways_lead_to_the_same_answers(monkeypatch):
+    called, call = set(), lapack._call
+    monkeypatch.setattr(lapack, "_call", lambda name, *rest: (called.add(name), call(name, *rest))[1])
+    found = []
+    for published in (PUBLISHED, lambda name: None):
+        monkeypatch.setattr(lapack, "_published", published)
+        found.append(answers())
+    assert called == set(lapack._SIGNATURES)
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12)
+
+
+def test_no_other_module_calls_lapack():
+    """Only norms and the name of the error are taken from numpy elsewhere."""
+    for path in Path(lb.__file__).parent.rglob("*.py"):
+        if path.name == "lapack.py":
+            continue
+        tree = ast.parse(path.read_text())
+        imports = {
+            name
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for name in [getattr(node, "module", None), *(alias.name for alias in node.names)]
+        }
+        used = {
+            node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and _is_linalg(node.value)
+        }
+        assert used <= {"norm", "LinAlgError"}, path
+        assert (
+            not {"ctypes", "numpy.linalg", "scipy.linalg", "scipy.linalg.lapack", "scipy.linalg.blas"}
+            & imports
+        )
+
+
+def _is_linalg(node):
+    return isinstance(node, ast.Attribute) and node.attr == "linalg"
