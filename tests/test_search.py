@@ -143,7 +143,7 @@ def test_never_worse_than_a_named_structure(name):
         assert found.n_parameters <= budget
         X = found.to_dense()
         assert found.error == pytest.approx(residual(W, X), abs=tolerance(W), rel=0)
-        blocks = [(range(b.rows.start, b.rows.stop), range(b.cols.start, b.cols.stop)) for b in found.blocks]
+        blocks = [np.arange(W.size).reshape(W.shape)[block.index] for block in found.blocks]
         assert best_error(W, blocks, found.ranks) == pytest.approx(found.error, abs=tolerance(W))
 
 
