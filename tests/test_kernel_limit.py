@@ -14,7 +14,8 @@ import blas_scenarios
 import pytest
 from threadpoolctl import ThreadpoolController
 
-from lowrank_blocks.linalg import limit
+import lowrank_blocks as lb
+from lowrank_blocks.linalg import limit, threads
 
 BLAS = ThreadpoolController().select(user_api="blas").lib_controllers
 OF_THE_PROCESS = BLAS and all(
@@ -92,6 +93,26 @@ def test_a_count_for_each_thread_is_limited_and_restored_in_each():
             assert each.get_num_threads() == all_.get_num_threads() == 1
             assert pool.submit(each.get_num_threads).result() == 4
         assert each.get_num_threads() == all_.get_num_threads() == 4
+
+
+def test_every_worker_is_limited(monkeypatch):
+    """Where each thread has a count, and until the last worker ends."""
+    held, (each, all_) = limited("each", "all")
+    monkeypatch.setattr(threads, "_limit", held)
+    lb.set_workers(2)
+    both = threading.Barrier(2)
+
+    def work(_):
+        both.wait(30)
+        return threading.get_ident(), each.get_num_threads(), all_.get_num_threads()
+
+    try:
+        with held.held(with_scipy=False):
+            found = threads.parallel(work, range(2))
+    finally:
+        lb.set_workers(None)
+    assert len({thread for thread, *_ in found}) == 2
+    assert {(own, shared) for _, own, shared in found} == {(1, 1)}
 
 
 @pytest.mark.parametrize("kinds", [(), ("stays",)])
