@@ -2,7 +2,7 @@
 
 The abstract of the Localized LoRA paper (arXiv 2506.00236) speaks of one. Only the abstract was read: that
 comparison may carry hypotheses which this one does not. Here G, D and L get uniform ranks r, r and r/K, which
-store exactly r(m+n) numbers each; L with free ranks stands beside them.
+store exactly r(m+n) numbers each; D and L with free ranks within as many numbers stand beside them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from lowrank_blocks.datasets import synthetic
 from lowrank_blocks.datasets.example import load_example
 from lowrank_blocks.plotting.budgets import plot_error_curves
 from lowrank_blocks.plotting.png import new_figure, png
-from lowrank_blocks.plotting.winners import plot_winners
+from lowrank_blocks.plotting.winners import add_winners_legend, plot_winners
 from lowrank_blocks.solver.approximation import TIE
 from lowrank_blocks.solver.calls import decompose
 from lowrank_blocks.solver.curves import ErrorCurve
@@ -43,7 +43,7 @@ FILES = (
     "curves-genuine.png",
 )
 _SHAPE = (256, 256)
-_COLUMNS = ("matrix", "K", "r", "n_parameters", "G", "D", "L", "L_free", "least", "least_free")
+_COLUMNS = ("matrix", "K", "r", "n_parameters", "G", "D", "L", "D_free", "L_free", "least", "least_free")
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,12 @@ class Case:
         Name of the matrix.
     parts, rank, n_parameters : int
         K, r and the common count of stored numbers.
-    g, d, l, l_free : float
+    g, d, l : float
         Relative errors of the global, diagonal-local and localized approximation with ranks r, r
-        and r/K, and of the localized one with the best ranks.
+        and r/K.
+    d_free, l_free : float
+        The same of the diagonal-local and the localized one with the best ranks; the global one has
+        but one rank to choose.
     """
 
     matrix: str
@@ -68,6 +71,7 @@ class Case:
     g: float
     d: float
     l: float  # noqa: E741
+    d_free: float
     l_free: float
 
     @property
@@ -77,8 +81,8 @@ class Case:
 
     @property
     def least_free(self) -> str:
-        """Which of G, D and L has the least error if L may choose its ranks."""
-        return _least({"G": self.g, "D": self.d, "L": self.l_free})
+        """Which of G, D and L has the least error if all of them may choose their ranks."""
+        return _least({"G": self.g, "D": self.d_free, "L": self.l_free})
 
 
 def matrices() -> dict[str, Matrix]:
@@ -129,8 +133,10 @@ def _cases(name: str, dW: Matrix, whole: Decomposition) -> Iterator[Case]:
         for rank in (r for r in RANKS if r % parts == 0):
             budget = rank_budget(whole.shape, rank)
             g, d, l = (_at(p, budget, name) for p in (whole, diagonal, local))  # noqa: E741
-            free = local.relative_error(local.choose_ranks(budget, allocate=adaptive).ranks)
-            yield Case(name, parts, rank, budget, g, d, l, free)
+            free = (
+                p.relative_error(p.choose_ranks(budget, allocate=adaptive).ranks) for p in (diagonal, local)
+            )
+            yield Case(name, parts, rank, budget, g, d, l, *free)
 
 
 def _at(parts: Decomposition, budget: int, name: str) -> float:
@@ -168,7 +174,7 @@ def _table(cases: Sequence[Case], number: Callable[[float], str]) -> Table:
             c.parts,
             c.rank,
             c.n_parameters,
-            *map(number, (c.g, c.d, c.l, c.l_free)),
+            *map(number, (c.g, c.d, c.l, c.d_free, c.l_free)),
             c.least,
             c.least_free,
         )
@@ -204,16 +210,16 @@ def _report(cases: Sequence[Case]) -> str:
 
 Global (G), diagonal-local (D) and fully localized (L) low-rank approximation at exactly equal parameter
 counts: r(m+n) stored numbers, hence rank r for G, rank r on each of the K diagonal blocks for D, rank r/K on
-each of the K×K blocks for L. L_free spends the same budget with the best ranks. Numbers are relative
-Frobenius errors, each the least that its structure and ranks allow. The abstract of the Localized LoRA paper
-(arXiv 2506.00236) speaks of such a comparison; only the abstract was read, and the paper's may carry
-hypotheses which this one does not. Synthetic matrices are
+each of the K×K blocks for L. D_free and L_free spend the same budget with the best ranks; G has but one
+rank, which is r in any case. Numbers are relative Frobenius errors, each the least that its structure and
+ranks allow. The abstract of the Localized LoRA paper (arXiv 2506.00236) speaks of such a comparison; only the
+abstract was read, and the paper's may carry hypotheses which this one does not. Synthetic matrices are
 {_SHAPE[0]}×{_SHAPE[1]}, seed {SEED}; the genuine ones are the embedded fine-tuning update.
 
 Of {len(cases)} cases, G alone has the least error in {wins["G"]}, D alone in {wins["D"]} and
 L alone in {wins["L"]}; the others tie. With free ranks L alone has the least error in {free}.
 On the genuine update G has the least error in {_count(genuine, "least", "G")} of {len(genuine)} cases,
-and against L with free ranks in {_count(genuine, "least_free", "G")} of {len(genuine)}.
+and with free ranks for all in {_count(genuine, "least_free", "G")} of {len(genuine)}.
 
 ## Who wins
 
@@ -241,14 +247,15 @@ def _count(cases: Sequence[Case], field: str, kind: str) -> int:
 def _winner_map(cases: Sequence[Case]) -> Figure:
     groups = {name: list(found) for name, found in groupby(cases, key=lambda c: c.matrix)}
     columns = [f"K={c.parts}\nr={c.rank}" for c in next(iter(groups.values()))]
-    figure = new_figure(12.5, 1.2 + 0.3 * len(groups))
+    figure = new_figure(12.5, 1.6 + 0.3 * len(groups))
     left, right = figure.subplots(1, 2, sharey=True)
     for ax, field, title in (
-        (left, "least", "G, D, L with uniform ranks"),
-        (right, "least_free", "G and D with uniform, L with free ranks"),
+        (left, "least", "least error with uniform ranks: r for G and D, r/K for L"),
+        (right, "least_free", "least error with free ranks within the same r(m+n) numbers"),
     ):
         plot_winners([[getattr(c, field) for c in g] for g in groups.values()], list(groups), columns, ax=ax)
-        ax.set_title(f"least error: {title}", fontsize="medium")
+        ax.set_title(title, fontsize="medium")
+    add_winners_legend(figure)
     return figure
 
 

@@ -1,19 +1,19 @@
-"""What all pictures share: axes to draw on, colours and line styles."""
+"""What all pictures share: axes to draw on, titles, and numbers that matplotlib can draw."""
 
 from __future__ import annotations
 
-from itertools import cycle, islice
+import textwrap
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lowrank_blocks._validation import Matrix
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Okabe & Ito's palette, ordered so that neighbours differ in lightness, too.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#000000")
-_DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-PAPER = {"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.75}
-HEAT = "cividis"  # monotone in lightness, safe for colour-blind readers
+_EMS_PER_LETTER = 0.6  # of DejaVu Sans, rounded up
+_DRAWABLE = 100  # decades around 1 in which matplotlib's ticks and limits neither overflow nor underflow
 
 
 def axes(ax: Any, figsize: tuple[float, float] | None = None) -> Axes:
@@ -29,10 +29,27 @@ def axes(ax: Any, figsize: tuple[float, float] | None = None) -> Axes:
     return plt.subplots(layout="constrained", figsize=figsize)[1]
 
 
-def styles(count: int) -> list[dict[str, Any]]:
-    """Return `count` line styles that differ in colour, dash and marker."""
-    kinds = zip(cycle(COLOURS), cycle(_DASHES), cycle(_MARKERS), strict=False)
-    return [{"color": c, "linestyle": d, "marker": m} for c, d, m in islice(kinds, count)]
+def set_title(ax: Axes, *lines: str) -> None:
+    """Set a small title, broken where it would be wider than the place of the axes in the figure."""
+    from matplotlib.font_manager import FontProperties
+
+    letter = _EMS_PER_LETTER * FontProperties(size="small").get_size_in_points()
+    place = ax.get_position(original=True).width * ax.figure.bbox.width / ax.figure.dpi * 72
+    width = max(12, int(place / letter))
+    broken = [part for line in lines for part in textwrap.wrap(line, width)]
+    ax.set_title("\n".join(broken), fontsize="small")
+
+
+def in_units(*arrays: Matrix) -> tuple[list[Matrix], str]:
+    """Return arrays in a unit that matplotlib can draw, a power of ten, and the name of the unit.
+
+    The unit is 1 and the arrays are the same unless all entries are huge or all are tiny.
+    """
+    largest = max(float(a.max(initial=0.0)) for a in arrays)
+    exponent = 0 if largest == 0 else int(np.clip(np.log10(largest), -300, 300))
+    if abs(exponent) < _DRAWABLE:
+        return list(arrays), "units of ΔW"
+    return [a * 10.0**-exponent for a in arrays], f"units of 1e{exponent} ΔW"
 
 
 def error_text(relative_error: float) -> str:

@@ -9,19 +9,19 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lowrank_blocks._validation import Matrix, Shape, as_matrix
-from lowrank_blocks.plotting._axes import HEAT, PAPER, axes, error_text, shorten
+from lowrank_blocks.plotting import _rectangles as rectangles
+from lowrank_blocks.plotting._axes import axes, error_text, in_units, set_title, shorten
 from lowrank_blocks.search.partitions import BestPartition
 from lowrank_blocks.solver.approximation import Approximation
-from lowrank_blocks.structures.cells import Block
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_MANY_BLOCKS = 400  # numbers in more blocks than these would overlap
-
 
 def plot_ranks(approximation: Approximation, *, ax: Axes | None = None) -> Axes:
-    """Plot the rank of every block where the block lies, with numbers; what is in no block is grey.
+    """Plot the rank of every block where the block lies; what is in no block is a shade of the paper.
+
+    Numbers stand in the blocks in which they fit. A matrix of more than six to one is drawn shorter.
 
     Parameters
     ----------
@@ -49,26 +49,24 @@ def plot_ranks(approximation: Approximation, *, ax: Axes | None = None) -> Axes:
     from matplotlib.ticker import MaxNLocator
 
     _require_approximation(approximation)
-    ax = axes(ax)
-    _frame(ax, approximation.shape)
-    ax.set_facecolor("0.92")
-    rectangles = _rectangles(approximation.blocks)
-    rectangles.set(
-        array=np.asarray(approximation.ranks, dtype=float), cmap=HEAT, edgecolor="white", linewidth=0.5
+    shape = approximation.shape
+    ax = axes(ax, _figure_size(shape))
+    rectangles.frame(ax, shape)
+    parts, ranks = (
+        rectangles.of(approximation.blocks),
+        rectangles.spread(approximation.blocks, approximation.ranks),
     )
-    rectangles.set_clim(0, max(1, int(max(approximation.ranks))))
-    ax.add_collection(rectangles)
-    if len(approximation.ranks) <= _MANY_BLOCKS:
-        _number_all(ax, approximation)
-    ax.figure.colorbar(rectangles, ax=ax, label="rank", ticks=MaxNLocator(integer=True))
-    ax.set_title(
-        f"{shorten(repr(approximation.structure))}, {approximation.n_parameters} parameters", fontsize="small"
-    )
+    cells = rectangles.fill(ax, shape, parts, ranks)
+    rectangles.add_bar(ax, shape, cells, "rank", ticks=MaxNLocator("auto", integer=True))
+    set_title(ax, f"{shorten(repr(approximation.structure))}, {approximation.n_parameters} parameters")
     return ax
 
 
 def plot_residual(dW: ArrayLike, approximation: Approximation, *, ax: Sequence[Axes] | None = None) -> Any:
     """Plot ``|dW|`` beside ``|dW - X|`` on one scale, with the lines of the blocks.
+
+    The scale ends where 99 % of the entries that are not 0 have been met, so that a large one does not
+    wash out the rest; the colour bar then ends in an arrow. A wide matrix stands above its residual.
 
     Parameters
     ----------
@@ -97,24 +95,28 @@ def plot_residual(dW: ArrayLike, approximation: Approximation, *, ax: Sequence[A
     """
     _require_approximation(approximation)
     matrix = _of_shape(dW, approximation.shape)
-    pair = _pair(ax)
+    pair = _pair(ax, approximation.shape)
     size = np.abs(matrix.astype(np.float64))
     rest = np.abs(matrix - approximation.to_dense().astype(np.float64))
-    top = float(max(size.max(), rest.max()))
+    panels, unit = in_units(size, rest)
+    top = max(map(rectangles.scale_of, panels))
     titles = ("|ΔW|", f"|ΔW − X|, error {error_text(approximation.relative_error)}")
-    for panel, values, title in zip(pair, (size, rest), titles, strict=True):
-        _frame(panel, approximation.shape)
-        image = _show(panel, values, top)
-        lines = _rectangles(approximation.blocks)
-        lines.set(facecolor="none", edgecolor="black", linewidth=0.4)
-        panel.add_collection(lines)
-        panel.set_title(title, fontsize="small", wrap=True)
-    pair[0].figure.colorbar(image, ax=list(pair), label="size (units of ΔW)", shrink=0.8)
+    for panel, values, title in zip(pair, panels, titles, strict=True):
+        image = _draw(panel, values, top, approximation)
+        set_title(panel, title)
+    if ax is None:
+        for panel in pair:
+            panel.label_outer()
+    extend = rectangles.extent_of(panels, top)
+    for panel in pair if _is_wide(approximation.shape) else pair[1:]:
+        rectangles.add_bar(panel, approximation.shape, image, f"size ({unit})", extend=extend)
     return pair
 
 
 def plot_partition(dW: ArrayLike, found: Approximation, *, ax: Axes | None = None) -> Axes:
     """Plot the parts of a partition with their ranks on ``|dW|``; parts of rank 0 have no number.
+
+    Numbers stand in the parts in which they fit. The scale is that of `plot_residual`.
 
     Parameters
     ----------
@@ -143,58 +145,32 @@ def plot_partition(dW: ArrayLike, found: Approximation, *, ax: Axes | None = Non
     """
     _require_approximation(found, "found")
     matrix = _of_shape(dW, found.shape)
-    ax = axes(ax)
-    size = np.abs(matrix.astype(np.float64))
-    _frame(ax, found.shape)
-    image = _show(ax, size, float(size.max()))
-    lines = _rectangles(found.blocks)
-    lines.set(facecolor="none", edgecolor="black", linewidth=0.6)
-    ax.add_collection(lines)
-    for block, rank in zip(found.blocks, found.ranks, strict=True):
-        if rank:
-            _number(ax, block, rank, color="black", fontsize=_font(block, found.shape), bbox=PAPER)
-    ax.figure.colorbar(image, ax=ax, label="|ΔW| (units of ΔW)", shrink=0.8)
+    shape = found.shape
+    ax = axes(ax, _figure_size(shape))
+    (size,), unit = in_units(np.abs(matrix.astype(np.float64)))
+    top = rectangles.scale_of(size)
+    image = _draw(ax, size, top, found)
+    ranks = rectangles.spread(found.blocks, found.ranks)
+    parts = [part for part, rank in zip(rectangles.of(found.blocks), ranks, strict=True) if rank > 0]
+    rectangles.number(ax, shape, parts, ranks[ranks > 0])
+    extend = rectangles.extent_of([size], top)
+    rectangles.add_bar(ax, shape, image, f"|ΔW| ({unit})", extend=extend)
     title = found.verdict if isinstance(found, BestPartition) else shorten(repr(found.structure))
-    ax.set_title(f"{title}\nrelative error {error_text(found.relative_error)}", fontsize="small", wrap=True)
+    set_title(ax, title, f"relative error {error_text(found.relative_error)}")
     return ax
 
 
-def _show(ax: Axes, values: Matrix, top: float) -> Any:
-    m, n = values.shape
-    return ax.imshow(values, extent=(0, n, m, 0), vmin=0, vmax=top or 1.0, cmap="Blues", aspect="equal")
+def _draw(ax: Axes, size: Matrix, top: float, approximation: Approximation) -> Any:
+    """Draw the sizes of all entries with the lines of the blocks."""
+    rectangles.frame(ax, approximation.shape)
+    image = rectangles.show(ax, size, top)
+    rectangles.outline(ax, approximation.shape, rectangles.of(approximation.blocks))
+    return image
 
 
-def _frame(ax: Axes, shape: Shape) -> None:
-    m, n = shape
-    ax.set(xlim=(0, n), ylim=(m, 0), aspect="equal", xlabel="column", ylabel="row")
-
-
-def _rectangles(blocks: Sequence[Block]) -> Any:
-    from matplotlib.collections import PatchCollection
-    from matplotlib.patches import Rectangle
-
-    places = [place for block in blocks for place in block.rectangles()]
-    return PatchCollection(
-        [Rectangle((c.start, r.start), c.stop - c.start, r.stop - r.start) for r, c in places]
-    )
-
-
-def _number_all(ax: Axes, approximation: Approximation) -> None:
-    dark = 0.5 * max(1, int(max(approximation.ranks)))
-    for block, rank in zip(approximation.blocks, approximation.ranks, strict=True):
-        size = _font(block, approximation.shape)
-        _number(ax, block, rank, color="white" if rank < dark else "black", fontsize=size)
-
-
-def _number(ax: Axes, block: Block, rank: int, **text: Any) -> None:
-    rows, cols = block.rectangles()[0]
-    x, y = (cols.start + cols.stop) / 2, (rows.start + rows.stop) / 2
-    ax.text(x, y, str(rank), ha="center", va="center", **text)
-
-
-def _font(block: Block, shape: Shape) -> float:
-    share = min(block.shape[0] / shape[0], block.shape[1] / shape[1])
-    return float(np.clip(100 * share, 3.5, 10))
+def _figure_size(shape: Shape) -> tuple[float, float]:
+    (width, height), (beside, above) = rectangles.figure_sizes(shape)
+    return width + beside, height + above
 
 
 def _of_shape(dW: ArrayLike, shape: Shape) -> Matrix:
@@ -204,14 +180,29 @@ def _of_shape(dW: ArrayLike, shape: Shape) -> Matrix:
     return matrix
 
 
-def _pair(ax: Any) -> Any:
+def _pair(ax: Any, shape: Shape) -> Any:
     if ax is None:
-        import matplotlib.pyplot as plt
-
-        return plt.subplots(1, 2, layout="constrained", figsize=(9, 4), sharey=True)[1]
+        return _new_pair(shape)
     if isinstance(ax, (str, bytes)) or not hasattr(ax, "__len__") or len(ax) != 2:
         raise TypeError(f"ax must be a pair of matplotlib Axes or None, got {ax!r}.")
     return np.array([axes(a) if a is not None else _refuse_none() for a in ax], dtype=object)
+
+
+def _new_pair(shape: Shape) -> Any:
+    """Return two axes on a new figure: one above the other for a wide matrix, else side by side."""
+    import matplotlib.pyplot as plt
+
+    (width, height), (beside, above) = rectangles.figure_sizes(shape)
+    wide = _is_wide(shape)
+    lines, columns = (2, 1) if wide else (1, 2)
+    size = (columns * width + beside, lines * height + above)
+    return plt.subplots(
+        lines, columns, layout="compressed", figsize=size, sharex=wide, sharey=not wide, squeeze=False
+    )[1].ravel()
+
+
+def _is_wide(shape: Shape) -> bool:
+    return shape[1] > 2 * shape[0]
 
 
 def _refuse_none() -> Any:

@@ -8,21 +8,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lowrank_blocks._tables import show
-from lowrank_blocks.plotting._axes import COLOURS, PAPER, axes, shorten, styles
+from lowrank_blocks.plotting._axes import axes, set_title, shorten
+from lowrank_blocks.plotting._colours import background, colour_of, faint_ink, line_styles
 from lowrank_blocks.reports.comparison import Comparison, Row
 from lowrank_blocks.solver.curves import ErrorCurve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_DECADES = 100.0  # errors that span more than this are drawn on a logarithmic scale
+_HATCHES = {"adaptive": "", "uniform": "///"}
+_OTHER_HATCH = "..."
 
 
 def plot_error_curves(curves: Iterable[ErrorCurve], *, ax: Axes | None = None, **line_kwargs: Any) -> Axes:
     """Plot relative error against parameter count, one staircase a curve; lower bounds are dotted.
 
-    Where all curves are of matrices of one shape, a second axis gives each budget as the rank of a
-    global factorisation, and a line marks the ``m * n`` numbers of the dense matrix.
+    Curves end at the ``m * n`` numbers of the dense matrix. The scale is the same for all pictures,
+    logarithmic in the numbers and linear in the error; ``ax.set_yscale("log")`` afterwards shows small
+    errors. Where all curves are of matrices of one shape, a second axis gives each budget as the rank
+    of a global factorisation, and a line marks the dense count.
 
     Parameters
     ----------
@@ -51,32 +55,25 @@ def plot_error_curves(curves: Iterable[ErrorCurve], *, ax: Axes | None = None, *
     """
     drawn = _as_curves(curves)
     ax = axes(ax)
-    for k, (curve, style) in enumerate(zip(drawn, styles(len(drawn)), strict=True)):
+    for k, (curve, style) in enumerate(zip(drawn, line_styles([c.label for c in drawn]), strict=True)):
         every = (0.02 * k, 0.12)  # in lengths of the picture, so that marks of different curves stay apart
         look = style | {"where": "post", "label": curve.label, "markevery": every, "markersize": 4}
-        ax.step(curve.n_parameters, curve.relative_error, **(look | line_kwargs))
+        ax.step(*_until_dense(curve), **(look | line_kwargs))
         if curve.lower_bound is not None:
             # Between two counts the bound at the second is valid: bounds fall with the budget.
             bound = {"color": style["color"], "linestyle": ":", "label": f"{curve.label}, lower bound"}
-            ax.step(curve.n_parameters, curve.lower_bound, where="pre", linewidth=1.2, **bound)
+            ax.step(*_bound_until_dense(curve, curve.lower_bound), where="pre", linewidth=1.2, **bound)
     shapes = {curve.shape for curve in drawn}
-    left, right = min(map(_first_drop, drawn)) / 2, 1.25 * max(m * n for m, n in shapes)
-    for curve, line in zip(drawn, _staircases(ax), strict=True):
-        if curve.n_parameters[-1] < right:  # more numbers do not help from the last step on
-            ends = curve.n_parameters[-1], right
-            ax.hlines(
-                curve.relative_error[-1], *ends, colors=line.get_color(), linestyles=line.get_linestyle()
-            )
-    if any(c.n_parameters[-1] > 0 for c in drawn):
-        ax.set_xscale("log")
-    ax.set_xlim(left, right)
-    _scale_errors(ax, np.concatenate([c.relative_error[c.n_parameters <= right] for c in drawn]))
+    dense = max(m * n for m, n in shapes)
+    ax.set_xscale("log")
+    ax.set_xlim(_left_end(drawn), dense)
+    ax.set_ylim(-0.02, 1.05)
     ax.set_xlabel("parameters (stored numbers)")
     ax.set_ylabel("relative Frobenius error")
     ax.grid(alpha=0.3)
     if len(shapes) == 1:
         _mark_shape(ax, *shapes.pop())
-    ax.legend(fontsize="small", framealpha=0.7)
+    ax.legend(fontsize="small", framealpha=0.7, loc="lower left")  # where no curve is that starts at 1
     return ax
 
 
@@ -110,32 +107,26 @@ def plot_comparison(comparison: Comparison, *, ax: Axes | None = None) -> Axes:
         raise TypeError(f"comparison must be what lb.compare returned, got {comparison!r}.")
     rows = comparison.rows
     ax = axes(ax, figsize=(6.4, 1.2 + 0.42 * len(rows)))
-    allocations = list(dict.fromkeys(row.allocation for row in rows))
+    edge = background()
     for k, row in enumerate(rows):
-        kind = allocations.index(row.allocation)
-        ax.barh(
-            k,
-            row.relative_error,
-            color=COLOURS[kind % 7],
-            hatch=("", "///", "...")[kind % 3],
-            edgecolor="white",
-        )
-        place: dict[str, Any] = {"xytext": (4, 0), "textcoords": "offset points", "va": "center"}
-        ax.annotate(_bar_text(row), (0, k), fontsize="small", bbox=PAPER, **place)
+        hatch = _HATCHES.get(row.allocation, _OTHER_HATCH)
+        ax.barh(k, row.relative_error, color=colour_of(row.label), hatch=hatch, edgecolor=edge)
+        _annotate_bar(ax, k, row)
     labels = [f"{shorten(row.label)}, {row.allocation}" for row in rows]
     ax.set_yticks(range(len(rows)), labels, fontsize="small")
     ax.invert_yaxis()
-    ax.set_xlim(0, 1.05 * max(max(row.relative_error for row in rows), 1e-300))
+    ax.set_xlim(0, 1.05 * max(row.relative_error for row in rows) or 1)
     ax.set_xlabel("relative error")
     m, n = comparison.shape
-    ax.set_title(
-        f"{m}×{n} matrix, budget {comparison.budget} of {m * n} numbers", fontsize="small", wrap=True
-    )
+    set_title(ax, f"{m}×{n} matrix, budget {comparison.budget} of {m * n} numbers")
     return ax
 
 
-def _bar_text(row: Row) -> str:
-    return f"{show(row.relative_error)}, rank {show(row.ranks)}"
+def _annotate_bar(ax: Axes, k: int, row: Row) -> None:
+    """Write error and ranks to the right of the axes, where no bar can hide them."""
+    place: dict[str, Any] = {"xytext": (4, 0), "textcoords": "offset points", "va": "center"}
+    text = f"{show(row.relative_error)}, rank {show(row.ranks)}"
+    ax.annotate(text, (1, k), xycoords=("axes fraction", "data"), fontsize="small", **place)
 
 
 def _as_curves(curves: Iterable[ErrorCurve]) -> list[ErrorCurve]:
@@ -150,40 +141,38 @@ def _as_curves(curves: Iterable[ErrorCurve]) -> list[ErrorCurve]:
     return listed
 
 
-def _staircases(ax: Axes) -> list[Any]:
-    return [line for line in ax.get_lines() if line.get_drawstyle() == "steps-post"]
+def _until_dense(curve: ErrorCurve) -> tuple[Any, Any]:
+    """Return the steps of a curve up to the dense count, where it ends."""
+    dense = curve.shape[0] * curve.shape[1]
+    counts, errors = curve.n_parameters, curve.relative_error
+    within = counts <= dense
+    if not within.any() or counts[within][-1] == dense:
+        return counts[within], errors[within]
+    return np.append(counts[within], dense), np.append(errors[within], errors[within][-1])
 
 
-def _first_drop(curve: ErrorCurve) -> int:
-    """Return the first step at which a hundredth of the error is gone, or the last."""
-    below = np.flatnonzero(curve.relative_error < 0.99 * curve.relative_error[0])
-    return max(1, int(curve.n_parameters[below[0] if below.size else -1]))
+def _bound_until_dense(curve: ErrorCurve, bound: Any) -> tuple[Any, Any]:
+    """Return the bounds up to the dense count; what holds at the first count beyond holds there, too."""
+    dense = curve.shape[0] * curve.shape[1]
+    last = int(np.searchsorted(curve.n_parameters, dense)) + 1
+    return np.minimum(curve.n_parameters[:last], dense), bound[:last]
 
 
-def _scale_errors(ax: Axes, errors: Any) -> None:
-    """Use a logarithmic scale where visible errors span decades, with rounding noise left below."""
-    visible = errors[errors > 1e-10]
-    if visible.size and visible.max() > _DECADES * visible.min():
-        ax.set_yscale("log")
-        ax.set_ylim(0.5 * visible.min(), 1.5 * visible.max())
-    else:
-        ax.set_ylim(0, 1.05 * max(visible.max(initial=0.0), 1e-3))
+def _left_end(curves: list[ErrorCurve]) -> float:
+    """Return an eighth of a global rank, or less where a hundredth of some error is gone before."""
+    ends = []
+    for curve in curves:
+        m, n = curve.shape
+        drops = curve.n_parameters[curve.relative_error < 0.99 * curve.relative_error[0]]
+        ends += [(m + n) / 8, m * n / 2, *drops[:1] / 2]
+    return float(min(ends))
 
 
 def _mark_shape(ax: Axes, m: int, n: int) -> None:
-    ax.axvline(m * n, color="0.4", linewidth=1, linestyle=(0, (1, 1)))
-    ax.annotate(
-        f"dense {m}·{n}",
-        (m * n, 1),
-        (-3, -4),
-        xycoords=("data", "axes fraction"),
-        textcoords="offset points",
-        rotation=90,
-        ha="right",
-        va="top",
-        fontsize="small",
-        color="0.3",
-    )
+    ax.axvline(m * n, color=faint_ink(0.6), linewidth=1, linestyle=(0, (1, 1)))
+    place: dict[str, Any] = {"xytext": (4, 0), "textcoords": "offset points", "rotation": 90}
+    where = ("data", "axes fraction")
+    ax.annotate(f"dense {m}·{n}", (m * n, 1), xycoords=where, va="top", fontsize="small", **place)
 
     def to_rank(count: Any) -> Any:
         return np.asarray(count) / (m + n)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lowrank_blocks.allocation.ranks import Ranks, check_ranks
-from lowrank_blocks.plotting._axes import COLOURS, axes
+from lowrank_blocks.plotting._axes import axes, in_units, set_title, shorten
+from lowrank_blocks.plotting._colours import colour_of, faint_ink
 from lowrank_blocks.solver.decomposition import Decomposition
 
 if TYPE_CHECKING:
@@ -50,39 +52,40 @@ def plot_spectra(
     """
     if not isinstance(decomposition, Decomposition):
         raise TypeError(f"decomposition must be what lb.decompose returned, got {decomposition!r}.")
-    spectra = decomposition.spectra
-    chosen = None if ranks is None else check_ranks(ranks, spectra)
+    chosen = None if ranks is None else check_ranks(ranks, decomposition.spectra)
     ax = axes(ax)
+    spectra, unit = in_units(*decomposition.spectra)
+    name = repr(decomposition.structure)
     lines, kept = _pool(spectra, chosen) if pooled else _by_block(spectra, chosen)
+    thin = max(0.1, min(0.8, 50 / len(lines)))  # many lines would be one solid shape
     for k, (index, values) in enumerate(lines):
-        ax.plot(index, values, color="0.45", linewidth=0.8, label="all" if k == 0 else "_block")
+        ax.plot(index, values, color=faint_ink(0.6), linewidth=thin, label="all" if k == 0 else "_block")
     if chosen is not None:
         label = f"kept: {int(chosen.sum())} of {sum(map(len, spectra))}"
-        ax.plot(*kept, "o", color=COLOURS[0], markersize=4, alpha=0.7, label=label)
+        ax.plot(*kept, "o", color=colour_of(name), markersize=4, alpha=0.7, label=label)
     ax.set_xscale("log")
     _log_scale(ax, float(max(s[0] for s in spectra)), float(min(s[-1] for s in spectra)))
     ax.set_xlabel("index, all blocks pooled" if pooled else "index in the block")
-    ax.set_ylabel("singular value (units of ΔW)")
-    ax.set_title(
-        f"{decomposition.structure!r}, {len(spectra)} block{'s' if len(spectra) > 1 else ''}",
-        fontsize="small",
-    )
+    ax.set_ylabel(f"singular value ({unit})")
+    set_title(ax, f"{shorten(name)}, {len(spectra)} block{'s' if len(spectra) > 1 else ''}")
     ax.grid(alpha=0.3)
-    ax.legend(fontsize="small")
+    legend = ax.legend(fontsize="small", loc="lower left")  # free, as the values fall
+    for line in legend.get_lines():
+        line.set_linewidth(0.8)
     return ax
 
 
 Line = tuple[np.ndarray, np.ndarray]
 
 
-def _by_block(spectra: tuple[np.ndarray, ...], ranks: Ranks | None) -> tuple[list[Line], Line]:
+def _by_block(spectra: Sequence[np.ndarray], ranks: Ranks | None) -> tuple[list[Line], Line]:
     lines = [(np.arange(1, len(s) + 1), s) for s in spectra]
     counts = [0] * len(spectra) if ranks is None else ranks
     kept = [(index[:r], values[:r]) for (index, values), r in zip(lines, counts, strict=True)]
     return lines, (np.concatenate([k for k, _ in kept]), np.concatenate([v for _, v in kept]))
 
 
-def _pool(spectra: tuple[np.ndarray, ...], ranks: Ranks | None) -> tuple[list[Line], Line]:
+def _pool(spectra: Sequence[np.ndarray], ranks: Ranks | None) -> tuple[list[Line], Line]:
     counts = [0] * len(spectra) if ranks is None else ranks
     values = np.concatenate(spectra)
     kept = np.concatenate([np.arange(len(s)) < r for s, r in zip(spectra, counts, strict=True)])

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lowrank_blocks.plotting._axes import axes
+from lowrank_blocks.plotting._colours import COLOURS, background, ink_on
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-# Lightness rises from G to D to L, so that the map reads in grey; the letters say it in any case.
-_FILLS = {"G": "#0072B2", "D": "#E69F00", "L": "#F5E9A9"}
+_FILLS = {"G": COLOURS["Global"], "D": COLOURS["DiagonalLocal"], "L": COLOURS["Localized"]}
 _TIE = "#D9D9D9"
+_MEANINGS = {
+    "G": "G: Global(), one block",
+    "D": "D: DiagonalLocal(K), the K blocks on the diagonal",
+    "L": "L: Localized(K), all K×K blocks",
+    "=": "several: a tie",
+}
 
 
 def plot_winners(
@@ -38,11 +45,25 @@ def plot_winners(
     ax = axes(ax, figsize=(2.5 + 0.55 * len(columns), 0.8 + 0.3 * len(rows)))
     for i, line in enumerate(winners):
         for j, winner in enumerate(line):
-            ax.add_patch(Rectangle((j, i), 1, 1, facecolor=_FILLS.get(winner, _TIE), edgecolor="white"))
-            colour = "white" if winner == "G" else "black"
-            ax.text(j + 0.5, i + 0.5, winner, ha="center", va="center", color=colour, fontsize="small")
+            fill = _FILLS.get(winner, _TIE)
+            ax.add_patch(Rectangle((j, i), 1, 1, facecolor=fill, edgecolor=background()))
+            look: dict[str, Any] = {
+                "ha": "center",
+                "va": "center",
+                "fontsize": "small",
+                "color": ink_on(fill),
+            }
+            ax.text(j + 0.5, i + 0.5, winner, **look)
     ax.set(xlim=(0, len(columns)), ylim=(len(rows), 0))
     ax.set_xticks([j + 0.5 for j in range(len(columns))], columns, fontsize="small")
     ax.set_yticks([i + 0.5 for i in range(len(rows))], rows, fontsize="small")
     ax.tick_params(length=0)
     return ax
+
+
+def add_winners_legend(figure: Figure) -> None:
+    """Say below a figure what the letters mean."""
+    from matplotlib.patches import Patch
+
+    handles = [Patch(facecolor=_FILLS.get(key, _TIE), label=text) for key, text in _MEANINGS.items()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize="small")
