@@ -17,7 +17,7 @@ EXPECTED = {
     lb.DiagonalLocal(4): "#009e73",
     lb.Localized(4): "#d55e00",
     lb.Localized(2, 8): "#d55e00",
-    lb.Partition([(0, 4, 0, 4)]): "#808080",
+    lb.Blocks([(range(4), range(4))]): "#808080",
 }
 BEST = "#cc79a7"
 STRUCTURES = list(EXPECTED)

@@ -18,7 +18,7 @@ from lowrank_blocks.plotting.winners import plot_winners
 
 RNG = np.random.default_rng(0)
 SQUARE, WIDE, TALL, ROW = (RNG.standard_normal(shape) for shape in [(64, 64), (48, 192), (192, 48), (1, 70)])
-STRUCTURES = [lb.Global(), lb.DiagonalLocal(4), lb.Localized(4), lb.Partition([(0, 9, 0, 9)])]
+STRUCTURES = [lb.Global(), lb.DiagonalLocal(4), lb.Localized(4), lb.Blocks([(range(9), range(9))])]
 EDGES = lb.Localized((0, 3, 10, 20, 30, 40, 50, 64), (0, 5, 64))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from matplotlib.text import Text
 
-from lowrank_blocks.plotting._rectangles import Rectangle
+from lowrank_blocks.structures.cells import Rectangle
 
 _LEAST, _MOST = 5.0, 10.0  # font sizes in points
 _DIGIT = 0.64  # width of a digit in ems

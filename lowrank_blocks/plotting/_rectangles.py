@@ -10,12 +10,10 @@ from numpy.typing import NDArray
 
 from lowrank_blocks._validation import Matrix, Shape
 from lowrank_blocks.plotting._colours import HEAT, PAPER, background, faint_ink, ink_on
-from lowrank_blocks.structures.cells import Block
+from lowrank_blocks.structures.cells import Block, Rectangle
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-Rectangle = tuple[int, int, int, int]
 
 _LONGEST = 6.0  # a longer matrix is drawn this many times as long as wide, out of scale
 _WIDTH, _HEIGHT = 5.0, 3.7  # most inches of a matrix on a figure of its own

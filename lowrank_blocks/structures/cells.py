@@ -13,6 +13,7 @@ from lowrank_blocks._validation import Shape
 
 Selection = slice | NDArray[np.intp]
 IndexSet = range | tuple[int, ...]
+Rectangle = tuple[int, int, int, int]  # first row, last row plus 1, first column, last column plus 1
 
 
 class Block(NamedTuple):
