@@ -43,9 +43,7 @@ def test_error_curves_differ_in_more_than_colour():
     assert len(looks) == 3
 
 
-@pytest.mark.parametrize(
-    "matrix", [np.diag(10.0 ** -np.arange(8)), np.eye(8), np.ones((8, 8)), np.zeros((8, 8))]
-)
+@pytest.mark.parametrize("matrix", [np.diag(10.0 ** -np.arange(8)), np.eye(8), np.ones((8, 8))])
 def test_curves_have_one_scale_that_ends_at_the_dense_count(matrix):
     ax = lb.plot_error_curves([lb.error_curve(matrix, s) for s in (lb.Global(), lb.Localized(2))])
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "linear")
