@@ -43,6 +43,7 @@ class Table:
         aligns = [str.ljust if left else str.rjust for left in self._is_text()]
         lines = ["  ".join(a(c, w) for a, c, w in zip(aligns, row, widths, strict=True)) for row in cells]
         rule = "  ".join("-" * w for w in widths)
+        lines = [line.rstrip() for line in lines]
         around = [[printable(line)] if line else [] for line in (self.title, self.note)]
         return "\n".join([*around[0], lines[0], rule, *lines[1:], *around[1]]) + "\n"
 

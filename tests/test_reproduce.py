@@ -45,7 +45,7 @@ def test_results_agree_with_direct_singular_values(results):
     for row in results:
         W = matrices[row["matrix"]].astype(np.float64)
         K, r = int(row["K"]), int(row["r"])
-        whole, norm = [(range(W.shape[0]), range(W.shape[1]))], np.linalg.norm(W)
+        whole, norm = grid(1, 1, *W.shape), np.linalg.norm(W)
         expected = {
             "G": best_error(W, whole, [r]),
             "D": best_error(W, diagonal(K, *W.shape), [r] * K),

@@ -160,7 +160,7 @@ class Case:
         self.half = math.frexp(float(np.abs(wide).max()))[1] // 2
         self.long = np.ldexp(wide.astype(np.longdouble), -2 * self.half)
         self.norm = np.sqrt(np.square(self.long).sum())
-        self.blocks = structure.blocks(matrix.shape)
+        self.blocks = structure.layout(matrix.shape).cells()
         self.tails = tails(self.long, self.blocks)
         outside = self.long.copy()
         for block in self.blocks:
