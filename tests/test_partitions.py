@@ -101,6 +101,15 @@ def test_bounds_are_drawn_beside_the_curve():
     assert bound.get_label() == "best partition, lower bound"
 
 
+def test_bounds_end_at_the_dense_count():
+    """Bounds fall with the budget, so what holds at the next count beyond holds there, too."""
+    counts, values = np.array([0, 8, 14, 20]), np.array([1, 0.5, 0.25, 0.125])
+    curve = lb.ErrorCurve("best partition", (4, 4), counts, values, values)
+    staircase, bound, *_ = lb.plot_error_curves([curve]).get_lines()
+    assert staircase.get_xydata().tolist() == [[0, 1], [8, 0.5], [14, 0.25], [16, 0.25]]
+    assert bound.get_xydata().tolist() == [[0, 1], [8, 0.5], [14, 0.25], [16, 0.125]]
+
+
 def test_compare_adds_the_best_partition():
     W = lb.synthetic.block_diagonal((32, 32), 4, 2).matrix
     report = lb.compare(W, [lb.Global()], lb.rank_budget(W.shape, 2), best=True)

@@ -4,12 +4,13 @@ import matplotlib as mpl
 
 mpl.use("Agg")
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
 import lowrank_blocks as lb
-from lowrank_blocks.plotting.winners import plot_winners
+from lowrank_blocks.plotting.winners import add_winners_legend, plot_winners
 
 EXPECTED = {
     lb.Global(): "#0072b2",
@@ -85,3 +86,14 @@ def test_colours_stand_out_on_white_and_on_black(colour):
     ]
     assert 1.05 / (luminance + 0.05) >= 3
     assert (luminance + 0.05) / 0.05 >= 3
+
+
+def test_the_legend_says_what_the_letters_of_winners_mean():
+    figure = plt.figure(layout="constrained")
+    add_winners_legend(figure)
+    (legend,) = figure.legends
+    meanings = [text.get_text() for text in legend.get_texts()]
+    assert [m.split()[1] for m in meanings[:3]] == ["Global(),", "DiagonalLocal(K),", "Localized(K),"]
+    assert [m[:2] for m in meanings[:3]] == ["G:", "D:", "L:"]
+    fills = [to_hex(patch.get_facecolor()) for patch in legend.get_patches()[:3]]
+    assert fills == [EXPECTED[s] for s in (lb.Global(), lb.DiagonalLocal(2), lb.Localized(4))]

@@ -35,20 +35,22 @@ def of_matrix(dW, structure=STRUCTURES[2], rank=3):
     }
 
 
+L4 = STRUCTURES[2]
+ALL = ("ranks", "residual", "partition")
 MATRICES = {
-    "square": (SQUARE,),
-    "one block": (SQUARE, lb.Global()),
-    "1024 blocks": (SQUARE, lb.Localized(32)),
-    "long name": (SQUARE, EDGES),
-    "wide": (WIDE,),
-    "tall": (TALL,),
-    "row": (ROW, lb.Localized(1, 10), 1),
-    "high ranks": (np.diag(np.arange(1.0, 65)), lb.Global(), 32),
+    "square": (ALL, SQUARE, L4, 3),
+    "wide": (ALL, WIDE, L4, 3),
+    "tall": (ALL, TALL, L4, 3),
+    "row": (("ranks", "partition"), ROW, lb.Localized(1, 10), 1),
+    "1024 blocks": (("ranks", "partition"), SQUARE, lb.Localized(32), 3),
+    "one block": (("ranks",), SQUARE, lb.Global(), 3),
+    "many digits": (("ranks",), np.diag(np.arange(1.0, 65)), lb.Localized(1, 4), 32),
+    "long name": (("ranks",), SQUARE, EDGES, 3),
 }
 L_SHAPE = np.zeros((64, 64))
 L_SHAPE[:16, :16] = L_SHAPE[16:32, :16] = L_SHAPE[16:32, 16:32] = 1
 PICTURES = {
-    f"{kind} {name}": draw for name, args in MATRICES.items() for kind, draw in of_matrix(*args).items()
+    f"{kind} {name}": of_matrix(*args)[kind] for name, (kinds, *args) in MATRICES.items() for kind in kinds
 }
 PICTURES |= {
     "partition found": lambda: lb.plot_partition(L_SHAPE, lb.best_partition(L_SHAPE, 96)),
@@ -61,7 +63,10 @@ PICTURES |= {
 }
 
 
-OF_MATRICES = [n for n in PICTURES if n.startswith(("ranks", "residual", "partition"))]
+DARK = [
+    n for n in PICTURES if n.endswith("square") or not n.startswith(ALL)
+]  # paper has nothing to do with shape
+OF_MATRICES = [n for n in PICTURES if n.startswith(ALL)]
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,8 @@ def picture(name, theme="default"):
         shown = pixels(figure)
         bars = [(bar, ax) for ax in figure.axes for bar in ax.child_axes]
         heights = [(bar.get_window_extent().height, ax.get_window_extent().height) for bar, ax in bars]
-        places = [(text, box_of(text), block_of(text)) for text in texts_of(figure)]
+        blocks = homes(figure)
+        places = [(text, box_of(text), blocks.get(text)) for text in texts_of(figure)]
         for text in figure.findobj(Text):
             text.set_color((0, 0, 0, 0))
         bare = pixels(figure)
@@ -109,8 +115,10 @@ def figure_of(drawn):
 def pixels(figure):
     """Return the figure as drawn, as relative luminances (WCAG 2.1)."""
     figure.canvas.draw()
-    rgb = np.asarray(figure.canvas.buffer_rgba())[..., :3] / 255
-    return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722]
+    rgb = np.asarray(figure.canvas.buffer_rgba())[..., :3]
+    levels = np.arange(256) / 255
+    linear = np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)
+    return linear[rgb] @ [0.2126, 0.7152, 0.0722]
 
 
 def texts_of(figure):
@@ -128,14 +136,25 @@ def box_of(text):
     return box.x0, height - box.y1, box.x1, height - box.y0
 
 
-def block_of(text):
-    """Return width and height of the block whose number this is, in pixels, or None."""
-    ax = text.axes
-    if ax is None or text not in ax.texts or not ax.collections:
-        return None
-    paths = [ax.transData.transform_path(path).get_extents() for path in ax.collections[0].get_paths()]
-    (home,) = [p for p in paths if p.contains(*ax.transData.transform(text.get_position()))]
-    return abs(home.width), abs(home.height)
+def blocks_of(ax):
+    """Return left, right, bottom and top of all blocks of axes in pixels, one row a block."""
+    boxes = [path.get_extents() for c in ax.collections[:1] for path in c.get_paths()]
+    corners = np.array([[b.x0, b.y0, b.x1, b.y1] for b in boxes]).reshape(-1, 2)
+    x0, y0, x1, y1 = ax.transData.transform(corners).reshape(-1, 4).T
+    return np.array([np.minimum(x0, x1), np.maximum(x0, x1), np.minimum(y0, y1), np.maximum(y0, y1)]).T
+
+
+def homes(figure):
+    """Return for every number of a block the width and height of the block, in pixels."""
+    found = {}
+    for ax in figure.axes:
+        blocks = blocks_of(ax)
+        for text in ax.texts if len(blocks) else ():
+            x, y = ax.transData.transform(text.get_position())
+            left, right, bottom, top = blocks.T
+            (home,) = blocks[(left <= x) & (x <= right) & (bottom <= y) & (y <= top)]
+            found[text] = home[1] - home[0], home[3] - home[2]
+    return found
 
 
 def peak(ratio, box):
@@ -143,8 +162,9 @@ def peak(ratio, box):
     return ratio[int(max(top, 0)) : int(bottom) + 1, int(max(left, 0)) : int(right) + 1].max()
 
 
-@pytest.mark.parametrize("theme", ["default", "dark_background"])
-@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize(
+    ("name", "theme"), [(n, "default") for n in PICTURES] + [(n, "dark_background") for n in DARK]
+)
 def test_all_texts_can_be_read(name, theme):
     drawn = picture(name, theme)
     width, height = drawn.size
@@ -174,7 +194,7 @@ def test_numbers_that_fit_are_drawn(name, count):
 def test_the_colour_bar_is_as_long_as_the_matrix(name):
     heights = picture(name).heights
     assert heights
-    assert all(bar == pytest.approx(matrix, rel=0.01) for bar, matrix in heights)
+    assert all(0.89 * matrix < bar < 1.001 * matrix for bar, matrix in heights)  # the rest is its arrow
 
 
 @pytest.mark.parametrize("name", OF_MATRICES)

@@ -5,7 +5,7 @@ import io
 
 import numpy as np
 import pytest
-from oracles import best_error, diagonal, grid
+from oracles import best_error, block_spectra, diagonal, grid
 
 import lowrank_blocks as lb
 from lowrank_blocks.cli import main
@@ -62,7 +62,26 @@ def test_winners_follow_from_the_numbers(results):
         names = row["least"].split("=")
         assert all(errors[n] == pytest.approx(min(errors.values()), abs=2e-12) for n in names)
         assert all(errors[n] > min(errors.values()) for n in set(errors) - set(names))
-        assert float(row["L_free"]) <= min(errors["L"], errors["D"]) + 1e-12
+
+
+def test_free_ranks_are_set_against_free_ranks(results):
+    for row in results:
+        errors = {"G": float(row["G"]), "D": float(row["D_free"]), "L": float(row["L_free"])}
+        least = {name for name, error in errors.items() if error <= min(errors.values()) + 1e-12}
+        assert set(row["least_free"].split("=")) == least
+
+
+def test_free_ranks_are_the_best(results):
+    """All blocks cost the same here, so the best ranks keep the largest singular values of all."""
+    matrices = reproduce.matrices()
+    for row in results:
+        W = matrices[row["matrix"]].astype(np.float64)
+        K = int(row["K"])
+        for letter, blocks in (("D", diagonal(K, *W.shape)), ("L", grid(K, K, *W.shape))):
+            values = np.sort(np.concatenate(block_spectra(W, blocks)))[::-1]
+            kept = np.sum(values[: K * int(row["r"])] ** 2)  # each costs (m + n) / K of the r * (m + n)
+            error = np.sqrt(max(np.sum(W**2) - kept, 0) / np.sum(W**2))
+            assert float(row[f"{letter}_free"]) == pytest.approx(error, abs=1e-7)
 
 
 def test_every_family_size_and_rank_is_there(results):

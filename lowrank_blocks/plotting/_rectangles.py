@@ -122,7 +122,7 @@ def _aspect(shape: Shape) -> float:
 
 def _shares(shape: Shape, rectangles: Sequence[Rectangle]) -> NDArray[np.float64]:
     """Return for each rectangle the lesser of its shares of the rows and of the columns."""
-    top, bottom, left, right = np.array(rectangles).T
+    top, bottom, left, right = np.array(rectangles, dtype=np.int64).reshape(-1, 4).T
     shares: NDArray[np.float64] = np.minimum((bottom - top) / shape[0], (right - left) / shape[1])
     return shares
 
@@ -130,6 +130,6 @@ def _shares(shape: Shape, rectangles: Sequence[Rectangle]) -> NDArray[np.float64
 def _patches(rectangles: Sequence[Rectangle]) -> Any:
     from matplotlib.collections import PolyCollection
 
-    top, bottom, left, right = np.array(rectangles).T
+    top, bottom, left, right = np.array(rectangles, dtype=np.int64).reshape(-1, 4).T
     corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
     return PolyCollection(list(np.stack([np.stack(corner, axis=1) for corner in corners], axis=1)))
