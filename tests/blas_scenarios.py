@@ -242,5 +242,6 @@ SCENARIOS = {
 }
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a parent in the background ignores it
     before = max(counts(), default=0)
     print(json.dumps({"before": counts(), **{name: SCENARIOS[name]() for name in sys.argv[1:] or SCENARIOS}}))

@@ -35,7 +35,7 @@ def figure_sizes(shape: Shape) -> tuple[tuple[float, float], tuple[float, float]
     """Return the inches that a matrix of this shape takes, and what axes, title and colour bar add."""
     ratio = _ratio(shape)
     width = min(_WIDTH, _HEIGHT / ratio)
-    return (width, width * ratio), (max(1.9, 3.0 - width), 0.86)
+    return (width, width * ratio), (max(1.9, 3.0 - width), 0.8)
 
 
 def frame(ax: Axes, shape: Shape) -> None:

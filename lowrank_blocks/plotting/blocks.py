@@ -146,7 +146,7 @@ def plot_partition(dW: ArrayLike, found: Approximation, *, ax: Axes | None = Non
     _require_approximation(found, "found")
     matrix = _of_shape(dW, found.shape)
     shape = found.shape
-    ax = axes(ax, _figure_size(shape))
+    ax = axes(ax, _figure_size(shape, title=0.2))
     (size,), unit = in_units(np.abs(matrix.astype(np.float64)))
     top = rectangles.scale_of(size)
     image = _draw(ax, size, top, found)
@@ -168,9 +168,10 @@ def _draw(ax: Axes, size: Matrix, top: float, approximation: Approximation) -> A
     return image
 
 
-def _figure_size(shape: Shape) -> tuple[float, float]:
+def _figure_size(shape: Shape, title: float = 0.0) -> tuple[float, float]:
+    """Return the size of a figure in inches; `title` is the height of its second line."""
     (width, height), (beside, above) = rectangles.figure_sizes(shape)
-    return width + beside, height + above
+    return width + beside, height + above + title
 
 
 def _of_shape(dW: ArrayLike, shape: Shape) -> Matrix:
