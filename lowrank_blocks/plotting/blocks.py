@@ -146,7 +146,7 @@ def plot_partition(dW: ArrayLike, found: Approximation, *, ax: Axes | None = Non
     _require_approximation(found, "found")
     matrix = _of_shape(dW, found.shape)
     shape = found.shape
-    ax = axes(ax, _figure_size(shape, title=0.11))
+    ax = axes(ax, _figure_size(shape, title=0.14))
     (size,), unit = in_units(np.abs(matrix.astype(np.float64)))
     top = rectangles.scale_of(size)
     image = _draw(ax, size, top, found)
