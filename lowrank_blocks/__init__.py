@@ -9,8 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lowrank_blocks.allocation.adaptive import adaptive
+    from lowrank_blocks.allocation.base import Guarantee
     from lowrank_blocks.allocation.budgets import fraction_budget, rank_budget
-    from lowrank_blocks.allocation.ranks import adaptive, uniform
+    from lowrank_blocks.allocation.uniform import uniform
     from lowrank_blocks.datasets import synthetic
     from lowrank_blocks.datasets.example import load_example
     from lowrank_blocks.linalg import Accuracy, set_workers
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
     )
     from lowrank_blocks.reports.comparison import Comparison, Row, compare
     from lowrank_blocks.reports.report import Report
-    from lowrank_blocks.search.partitions import BestPartition, best_partition, partition_curve
+    from lowrank_blocks.search.curves import partition_curve
+    from lowrank_blocks.search.partitions import BestPartition, best_partition
     from lowrank_blocks.solver.approximation import Approximation
     from lowrank_blocks.solver.calls import approximate, decompose, error_curve
     from lowrank_blocks.solver.curves import ErrorCurve
@@ -56,9 +59,12 @@ _NAMES = {
         "plot_residual",
         "plot_spectra",
     ],
-    "allocation.ranks": ["adaptive", "uniform"],
+    "allocation.adaptive": ["adaptive"],
+    "allocation.base": ["Guarantee"],
+    "allocation.uniform": ["uniform"],
     "reports.report": ["Report"],
-    "search.partitions": ["BestPartition", "best_partition", "partition_curve"],
+    "search.partitions": ["BestPartition", "best_partition"],
+    "search.curves": ["partition_curve"],
     "solver.calls": ["approximate", "decompose", "error_curve"],
     "linalg": ["Accuracy", "set_workers"],
     "structures.grids": ["DiagonalLocal", "Global", "Localized"],
@@ -76,6 +82,7 @@ __all__ = [
     "DiagonalLocal",
     "ErrorCurve",
     "Global",
+    "Guarantee",
     "LayerRanks",
     "Layout",
     "Localized",

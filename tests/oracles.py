@@ -161,3 +161,32 @@ def uniform_ranks(spectra, costs, budget):
             break
         ranks = raised
     return ranks
+
+
+# Partitions.
+
+
+def least_energies(W, rows, cols, depth, budget):
+    """Return the least energy of W[rows, cols] within 0, ..., budget numbers, over all dyadic partitions."""
+    (t, b), (lo, hi) = rows, cols
+    spectrum = np.linalg.svd(W[t:b, lo:hi], compute_uv=False)
+    least = np.full(budget + 1, np.inf)
+    for rank in range(len(spectrum) + 1):
+        cost = rank * (b - t + hi - lo)
+        if cost <= budget:
+            least[cost:] = np.minimum(least[cost:], np.sum(spectrum[rank:] ** 2))
+    down, across = depth
+    if down and b - t > 1:
+        half = (t + b) // 2
+        parts = [least_energies(W, r, cols, (down - 1, across), budget) for r in ((t, half), (half, b))]
+        least = np.minimum(least, _together(*parts))
+    if across and hi - lo > 1:
+        half = (lo + hi) // 2
+        parts = [least_energies(W, rows, c, (down, across - 1), budget) for c in ((lo, half), (half, hi))]
+        least = np.minimum(least, _together(*parts))
+    return least
+
+
+def _together(first, second):
+    """Return the least energy of two parts within each budget."""
+    return np.array([min(first[k] + second[n - k] for k in range(n + 1)) for n in range(len(first))])

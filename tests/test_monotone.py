@@ -2,14 +2,18 @@
 
 import numpy as np
 import pytest
-from oracles import kept_energy, least_discarded, spent
+from curve_laws import check_monotone
+from oracles import kept_energy, least_discarded, least_error, spent
+from registry import SMALL, built, each
 
-from lowrank_blocks.allocation import knapsack, ranks
+import lowrank_blocks as lb
+from lowrank_blocks.allocation import knapsack
+from lowrank_blocks.allocation.offers import Offer
 
 CUT_SHORT = pytest.mark.parametrize("states", [0, 8, 25, 2**21])
 
 
-def many_costs(seed, blocks=5, length=5, largest=60):
+def many_costs(seed, blocks=5, length=4, largest=60):
     """Return integer spectra, all of different cost, and the cost of everything."""
     rng = np.random.default_rng(seed)
     costs = rng.choice(np.arange(5, 25), blocks, replace=False)
@@ -18,14 +22,14 @@ def many_costs(seed, blocks=5, length=5, largest=60):
 
 
 @CUT_SHORT
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_more_budget_never_discards_more(states, seed, monkeypatch):
     monkeypatch.setattr(knapsack, "_MANY_STATES", states)
     spectra, costs, everything = many_costs(seed)
     most = kept_energy(spectra, [len(s) for s in spectra]) - least_discarded(spectra, costs, everything)
     before, guarantees = -1.0, set()
     for budget in range(everything + 1):
-        choice = ranks.best_ranks(spectra, costs, budget)
+        choice = lb.adaptive.choose(Offer.checked(spectra, costs), budget)
         kept = kept_energy(spectra, choice.ranks)
         guarantees.add(choice.guarantee)
         assert spent(costs, choice.ranks) <= budget
@@ -33,3 +37,30 @@ def test_more_budget_never_discards_more(states, seed, monkeypatch):
         assert kept == most[budget] or choice.guarantee == "greedy ranks"
         before = kept
     assert ("greedy ranks" in guarantees) == (states < 2**21)
+
+
+@each(targets={name: SMALL[name] for name in ("ragged", "repeated", "1×7")})
+@pytest.mark.parametrize("allocate", [lb.adaptive, lb.uniform])
+def test_curves_never_rise_and_budget_for_is_the_least(kind, W, allocate):
+    structure, blocks = built(kind, W)
+    everything = sum(min(b.shape) * sum(b.shape) for b in blocks)
+    for given in (None, [W.size // 3, W.size // 2 + 1]):
+        curve = lb.error_curve(W, structure, given, allocate=allocate)
+        budgets, errors = check_monotone(curve, everything, 30)
+        if allocate is lb.adaptive:
+            third = len(budgets) // 3
+            best = least_error(W, blocks, budgets[third]) / np.linalg.norm(W)
+            assert errors[third] == pytest.approx(best, abs=1e-10)
+
+
+@CUT_SHORT
+@pytest.mark.parametrize("given", [None, [100, 101, 250]])
+def test_curves_of_greedy_ranks_never_rise(states, given, monkeypatch):
+    monkeypatch.setattr(knapsack, "_MANY_STATES", states)
+    W = np.random.default_rng(1).standard_normal((20, 20))
+    structure = lb.Localized((0, 3, 9, 20), (0, 4, 20))
+    curve = lb.error_curve(W, structure, given)
+    check_monotone(curve, 560)
+    for budget in range(96, 106):
+        answer = lb.approximate(W, structure, budget)
+        assert curve.at(budget) == pytest.approx(answer.relative_error, abs=1e-12)

@@ -14,7 +14,12 @@ from oracles import (
 from registry import purchases
 
 import lowrank_blocks as lb
-from lowrank_blocks.allocation import knapsack, ranks
+from lowrank_blocks.allocation import knapsack, penalties
+from lowrank_blocks.allocation.offers import Offer
+
+
+def best_ranks(spectra, costs, budget):
+    return lb.adaptive.choose(Offer.checked(spectra, costs), budget)
 
 
 def everything(spectra, costs):
@@ -27,7 +32,7 @@ def check_optimal_at_every_budget(spectra, costs, step=1):
     least = least_discarded(spectra, costs, total)
     energy = sum(float(x) ** 2 for s in spectra for x in s)
     for budget in range(0, total + 1, step):
-        choice = ranks.best_ranks(spectra, costs, budget)
+        choice = best_ranks(spectra, costs, budget)
         assert spent(costs, choice.ranks) <= budget
         assert energy - kept_energy(spectra, choice.ranks) == least[budget]
         assert choice.guarantee == "optimal ranks"
@@ -49,7 +54,7 @@ def test_adaptive_is_optimal(purchase):
 
     assert answer @ costs <= budget
     assert kept_energy(spectra, answer) == most_energy(spectra, costs, budget)
-    assert ranks.best_ranks(spectra, costs, budget).guarantee == "optimal ranks"
+    assert best_ranks(spectra, costs, budget).guarantee == "optimal ranks"
 
 
 @given(purchases(max_blocks=6, max_rank=3, max_value=4))
@@ -149,7 +154,7 @@ def test_the_bound_is_below_every_choice(purchase):
 def test_small_slabs_give_the_same_optimum(purchase):
     spectra, costs, budget = purchase
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(knapsack, "_SLAB", 3)
+        patch.setattr(penalties, "_SLAB", 3)
         answer = lb.adaptive(spectra, costs, budget)
 
     assert kept_energy(spectra, answer) == most_energy(spectra, costs, budget)
@@ -171,7 +176,7 @@ def test_the_greedy_answer_keeps_its_promise(seed, monkeypatch):
     total, guarantees = everything(spectra, costs), set()
     most = sum(float(x) ** 2 for s in spectra for x in s) - least_discarded(spectra, costs, total)
     for budget in range(total):
-        choice = ranks.best_ranks(spectra, costs, budget)
+        choice = best_ranks(spectra, costs, budget)
         guarantees.add(choice.guarantee)
         kept, paid = kept_energy(spectra, choice.ranks), spent(costs, choice.ranks)
         assert paid <= budget
@@ -225,6 +230,18 @@ def test_extreme_spectra_are_chosen_among_as_usual(scale):
     for budget in range(20):
         usual = lb.adaptive(spectra, costs, budget)
         assert lb.adaptive([s * scale for s in spectra], costs, budget).tolist() == usual.tolist()
+
+
+@pytest.mark.parametrize("order", [[0, 1], [1, 0]])
+def test_huge_and_tiny_spectra_together_are_divided_by_one_power_of_two(order):
+    """The huge block is bought first wherever it stands; what underflows beside it counts as zero."""
+    spectra, costs = [np.array([1e300, 8e299, 3e290]), np.array([1e-300, 4e-301])], [3, 2]
+    blocks, prices = [spectra[b] for b in order], [costs[b] for b in order]
+    for budget, ranks_ in {2: [0, 0], 3: [1, 0], 6: [2, 0], 9: [3, 0], 99: [3, 0]}.items():
+        assert lb.adaptive(blocks, prices, budget).tolist() == [ranks_[b] for b in order]
+    assert lb.allocate_ranks(
+        dict(zip("ab", blocks, strict=True)), dict(zip("ab", prices, strict=True)), 3
+    ).relative_error == pytest.approx(0.8 / np.hypot(1, 0.8))
 
 
 def test_spectra_of_zeros_and_empty_spectra_cost_nothing():

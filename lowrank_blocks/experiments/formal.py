@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from lowrank_blocks._tables import Cell, Table, show
 from lowrank_blocks._validation import Matrix
+from lowrank_blocks.allocation.adaptive import adaptive
 from lowrank_blocks.allocation.budgets import rank_budget
-from lowrank_blocks.allocation.ranks import adaptive, uniform
+from lowrank_blocks.allocation.uniform import uniform
 from lowrank_blocks.datasets import synthetic
 from lowrank_blocks.datasets.example import load_example
 from lowrank_blocks.plotting.budgets import plot_error_curves

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowrank_blocks._validation import Matrix, Shape
+from lowrank_blocks.linalg.energies import tail_energy
 
 
 class BlockSequence(Sequence[Matrix]):
@@ -85,3 +86,12 @@ class Ragged(Sequence[NDArray[np.float64]]):
         """Return entry ``indices[k]`` of every part k."""
         found: NDArray[np.float64] = self.flat[self.starts + indices]
         return found
+
+    def tail_energies(self) -> Ragged:
+        """Return `tail_energy` of every part: its energy left by every truncation."""
+        tails = Ragged(np.zeros(len(self.flat) + len(self)), self.lengths + 1)
+        for length in np.unique(self.lengths).tolist():
+            alike = np.flatnonzero(self.lengths == length)[:, None]
+            parts = self.flat[self.starts[alike] + np.arange(length)]
+            tails.flat[tails.starts[alike] + np.arange(length + 1)] = tail_energy(parts)
+        return tails

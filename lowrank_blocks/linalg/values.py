@@ -53,6 +53,10 @@ class BlockSpectra(ReadOnly):
     bounds: tuple[float, ...]
     methods: tuple[str, ...]
 
+    def of_block(self, k: int) -> tuple[Spectrum, Spectrum, float, str]:
+        """Return what is known of one block."""
+        return self.values[k], self.tails[k], self.bounds[k], self.methods[k]
+
 
 def block_spectra(
     blocks: Sequence[Matrix], exponent: int = 0, accuracy: float = PROMISE_DOUBLE

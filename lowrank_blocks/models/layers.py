@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from lowrank_blocks._tables import Table
 from lowrank_blocks._validation import as_count, as_matrix
+from lowrank_blocks.allocation.adaptive import adaptive
+from lowrank_blocks.allocation.base import Guarantee, RankChoice
 from lowrank_blocks.allocation.budgets import as_budget
-from lowrank_blocks.allocation.ranks import RankChoice, as_spectrum, best_ranks, least_share
-from lowrank_blocks.linalg import Spectrum, tail_energy
+from lowrank_blocks.allocation.ledger import Ledger
+from lowrank_blocks.allocation.offers import Offer, as_spectrum
+from lowrank_blocks.linalg import Spectrum, safe_exponent, scaled
 from lowrank_blocks.solver.approximation import Approximation
 from lowrank_blocks.solver.decomposition import Decomposition, decompose_view
 from lowrank_blocks.structures.grids import Global
@@ -37,7 +39,7 @@ class LayerRanks:
     lower_bound : float
         No ranks within the budget have a smaller relative error; equal to it where `guarantee` is
         ``"optimal ranks"``.
-    guarantee : str
+    guarantee : Guarantee
         As in `Approximation`.
     budget : int
         Most numbers that all together might store.
@@ -53,7 +55,7 @@ class LayerRanks:
     n_parameters: int
     relative_error: float
     lower_bound: float
-    guarantee: str
+    guarantee: Guarantee
     budget: int
     stored: dict[str, int]
     relative_errors: dict[str, float]
@@ -95,7 +97,7 @@ class LayerRanks:
         return (
             f"{count} {'matrix' if count == 1 else 'matrices'}, "
             f"{self.n_parameters} of {self.budget} numbers, relative error {self.relative_error:.4g}, "
-            f"{self.guarantee}{f', gap at most {self.gap:.2g}' if self.guarantee == 'greedy ranks' else ''}"
+            f"{self.guarantee}{f', gap at most {self.gap:.2g}' if self.guarantee is Guarantee.GREEDY else ''}"
         )
 
     def __repr__(self) -> str:
@@ -118,10 +120,11 @@ class _Layer:
     outside: float = 0.0
     parts: Decomposition | None = None
 
-    @property
-    def bought(self) -> Iterable[tuple[Spectrum, int]]:
-        """The spectrum of every block with the cost of its ranks."""
-        return zip(self.spectra, self.costs, strict=True)
+    def relative_error(self, ranks: Sequence[int]) -> float:
+        """Return the least relative error of this matrix with some ranks."""
+        if self.parts is not None:
+            return self.parts.relative_error(ranks)
+        return _ledger([self]).relative_error(np.array(ranks))
 
 
 def allocate_ranks(
@@ -176,10 +179,18 @@ def allocate_ranks(
     """
     judged = _judged(layers, costs)
     count = as_budget(budget, rank, sum(layer.unit for layer in judged.values()))
-    spectra = [s for layer in judged.values() for s in layer.spectra]
-    prices = [c for layer in judged.values() for c in layer.costs]
-    choice = best_ranks(spectra, prices, count)
-    return _result(judged, choice, count)
+    ledger = _ledger(list(judged.values()))
+    return _result(judged, ledger, adaptive.choose(ledger.offer, count), count)
+
+
+def _ledger(layers: Sequence[_Layer]) -> Ledger:
+    """Return the ledger of all blocks of all matrices, in a unit in which no square overflows."""
+    spectra = [s for layer in layers for s in layer.spectra]
+    norms = [*(layer.outside for layer in layers), *(float(s[0]) for s in spectra if len(s))]
+    exponent = int(safe_exponent(np.array(max(norms, default=0.0))))
+    outside = math.fsum(math.ldexp(layer.outside, -exponent) ** 2 for layer in layers)
+    costs = np.array([cost for layer in layers for cost in layer.costs], dtype=np.int64)
+    return Ledger(Offer.made([scaled(s, exponent) for s in spectra], costs), outside)
 
 
 def _judged(layers: object, costs: object) -> dict[str, _Layer]:
@@ -228,55 +239,25 @@ def _is_vector(value: ArrayLike) -> bool:
         return False
 
 
-def _result(layers: Mapping[str, _Layer], choice: RankChoice, budget: int) -> LayerRanks:
-    ranks = _by_name(layers, choice)
-    stored = {
-        name: sum(r * c for r, c in zip(ranks[name], layer.costs, strict=True))
-        for name, layer in layers.items()
+def _result(layers: Mapping[str, _Layer], ledger: Ledger, choice: RankChoice, budget: int) -> LayerRanks:
+    ends = np.cumsum([len(layer.costs) for layer in layers.values()])[:-1]
+    ranks = {
+        name: tuple(part.tolist()) for name, part in zip(layers, np.split(choice.ranks, ends), strict=True)
     }
-    energies = _energies(layers, ranks)
-    total, left, outside = (math.fsum(e[k] for e in energies.values()) for k in range(3))
-    error = math.sqrt(left / total) if total else 0.0
-    bound = error
-    if total and choice.guarantee != "optimal ranks":
-        spectra, costs = zip(*((s, c) for layer in layers.values() for s, c in layer.bought), strict=True)
-        least = least_share(spectra, costs, budget)
-        bound = min(error, math.sqrt((least * (total - outside) + outside) / total))
+    spent = np.split(choice.ranks * ledger.costs, ends)
     made = {name: layer.parts.truncate(ranks[name]) for name, layer in layers.items() if layer.parts}
     return LayerRanks(
         ranks={name: r[0] if len(r) == 1 else r for name, r in ranks.items()},
-        n_parameters=sum(stored.values()),
-        relative_error=error,
-        lower_bound=bound,
+        n_parameters=int(choice.ranks @ ledger.costs),
+        relative_error=ledger.relative_error(choice.ranks),
+        lower_bound=ledger.lower_bound(choice),
         guarantee=choice.guarantee,
         budget=budget,
-        stored=stored,
-        relative_errors={name: math.sqrt(e[1] / e[0]) if e[0] else 0.0 for name, e in energies.items()},
+        stored={name: int(part.sum()) for name, part in zip(layers, spent, strict=True)},
+        relative_errors={name: layer.relative_error(ranks[name]) for name, layer in layers.items()},
         note=_note(layers, budget),
         _approximations=made or None,
     )
-
-
-def _by_name(layers: Mapping[str, _Layer], choice: RankChoice) -> dict[str, tuple[int, ...]]:
-    ends = np.cumsum([0, *(len(layer.costs) for layer in layers.values())])
-    parts = zip(layers, pairwise(ends), strict=True)
-    return {name: tuple(choice.ranks[start:stop].tolist()) for name, (start, stop) in parts}
-
-
-def _energies(
-    layers: Mapping[str, _Layer], ranks: Mapping[str, tuple[int, ...]]
-) -> dict[str, tuple[float, float, float]]:
-    """Return of every matrix its energy, what is left of it, and what is in no block, in a common unit."""
-    norms = [s[0] for layer in layers.values() for s in layer.spectra if len(s)]
-    largest = max([*map(float, norms), *(layer.outside for layer in layers.values())], default=0.0) or 1.0
-    found = {}
-    for name, layer in layers.items():
-        tails = [tail_energy(s / largest) for s in layer.spectra]
-        outside = (layer.outside / largest) ** 2
-        whole = math.fsum([outside, *(float(t[0]) for t in tails)])
-        left = math.fsum([outside, *(float(t[r]) for t, r in zip(tails, ranks[name], strict=True))])
-        found[name] = whole, left, outside
-    return found
 
 
 def _note(layers: Mapping[str, _Layer], budget: int) -> str:

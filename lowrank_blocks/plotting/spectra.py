@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lowrank_blocks.allocation.ranks import Ranks, check_ranks
+from lowrank_blocks.allocation.offers import Ranks, check_ranks
 from lowrank_blocks.plotting._axes import axes, in_units, set_title, shorten
 from lowrank_blocks.plotting._colours import colour_of, faint_ink
 from lowrank_blocks.solver.decomposition import Decomposition
@@ -52,7 +52,7 @@ def plot_spectra(
     """
     if not isinstance(decomposition, Decomposition):
         raise TypeError(f"decomposition must be what lb.decompose returned, got {decomposition!r}.")
-    chosen = None if ranks is None else check_ranks(ranks, decomposition.spectra)
+    chosen = None if ranks is None else check_ranks(ranks, np.array([len(s) for s in decomposition.spectra]))
     ax = axes(ax)
     spectra, unit = in_units(*decomposition.spectra)
     name = repr(decomposition.structure)

@@ -11,8 +11,10 @@ from numpy.typing import ArrayLike
 
 from lowrank_blocks._tables import Table
 from lowrank_blocks._validation import Matrix, Shape, as_matrix
+from lowrank_blocks.allocation.adaptive import adaptive
+from lowrank_blocks.allocation.base import Allocate, Allocation, Guarantee, as_allocation
 from lowrank_blocks.allocation.budgets import as_budget, rank_hint
-from lowrank_blocks.allocation.ranks import Allocation, adaptive, allocation_name, uniform, unit_cost
+from lowrank_blocks.allocation.uniform import uniform
 from lowrank_blocks.search.partitions import best_partition
 from lowrank_blocks.solver.approximation import TIE
 from lowrank_blocks.solver.decomposition import Decomposition, decompose_view
@@ -159,7 +161,7 @@ def compare(
     budget: int | None = None,
     *,
     rank: int | None = None,
-    allocate: Sequence[Allocation] = (uniform, adaptive),
+    allocate: Sequence[Allocate] = (uniform, adaptive),
     best: bool = False,
 ) -> Comparison:
     """Compare the best approximations of a matrix by several structures within one budget.
@@ -211,11 +213,11 @@ def compare(
         as_structure(s, f"structures[{i}]")
         for i, s in enumerate(_listed(structures, "structures", "[lb.Global()]"))
     ]
-    allocations = _listed(allocate, "allocate", "(lb.adaptive,)")
+    allocations = [as_allocation(a) for a in _listed(allocate, "allocate", "(lb.adaptive,)")]
     found: list[_Priced] = []
     for structure in chosen:
         parts = decompose_view(matrix, structure)
-        found += [_row(parts, count, a) for a in _distinct(allocations, len(parts.costs))]
+        found += [_row(parts, count, a) for a in _distinct(allocations, parts)]
     if best:
         found.append(_best_row(matrix, count))
     return Comparison(
@@ -226,14 +228,14 @@ def compare(
 _Priced = tuple[Row, int]  # with the least budget that buys any rank
 
 
-def _row(parts: Decomposition, budget: int, allocate: Allocation) -> _Priced:
-    choice = parts.choose_ranks(budget, allocate=allocate)
+def _row(parts: Decomposition, budget: int, allocation: Allocation) -> _Priced:
+    choice = parts.choose_ranks(budget, allocate=allocation)
     spent = int(choice.ranks @ parts.costs)
     relative_error = parts.relative_error(choice.ranks)
-    given = choice.guarantee == "given ranks"
+    given = choice.guarantee is Guarantee.GIVEN
     row = Row(
         label=repr(parts.structure),
-        allocation=allocation_name(allocate),
+        allocation=allocation.name,
         ranks=tuple(choice.ranks.tolist()),
         n_parameters=spent,
         slack=budget - spent,
@@ -243,7 +245,7 @@ def _row(parts: Decomposition, budget: int, allocate: Allocation) -> _Priced:
         guarantee=choice.guarantee,
         gap=None if given else relative_error - parts.lower_bound(choice),
     )
-    return row, unit_cost(allocate, parts.costs)
+    return row, allocation.unit_cost(parts.costs)
 
 
 def _best_row(matrix: Matrix, budget: int) -> _Priced:
@@ -274,10 +276,11 @@ def _note(found: Sequence[_Priced], budget: int, shape: Shape) -> str:
     return f"budget {budget} buys no rank for {', '.join(names)}{rank_hint(budget, shape)}"
 
 
-def _distinct(allocations: list[Allocation], n_blocks: int) -> list[Allocation]:
-    if n_blocks == 1 and adaptive in allocations:
-        return [a for a in allocations if a is not uniform]
-    return allocations
+def _distinct(allocations: list[Allocation], parts: Decomposition) -> list[Allocation]:
+    """Of one block, which has one rank to choose, drop those that spend as an optimal one does."""
+    if len(parts.costs) > 1 or all(a.guarantee is not Guarantee.OPTIMAL for a in allocations):
+        return allocations
+    return [a for a in allocations if a.guarantee is Guarantee.OPTIMAL or a.needs_spectra]
 
 
 def _listed(values: Any, name: str, example: str) -> list[Any]:

@@ -1,25 +1,23 @@
-"""The best tree at a budget between two prices: a search through trees of small penalty.
+"""The best tree at a budget between two multipliers: a search through trees of small penalty.
 
-At a price, every tree within the budget discards::
-
-    bound - price * budget + penalty + price * unspent
-
-where the penalty, its ``energy + price * n_parameters`` less the bound, adds up over its parts: a cut
-that is not the best one has a penalty, and so has a rank that is not. Trees whose penalty exceeds the
-loss of a known answer cannot beat it, so a search through all others is exhaustive.
+A cut that is not the best one has a penalty, and so has a rank that is not; `allocation.penalties`
+explains why trees of small penalty are all that need be looked at.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from typing import Any
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lowrank_blocks.allocation.penalties import Found, States, combine_all, widened
 from lowrank_blocks.search.dyadic import COLS, ROWS, Cut, Floats, Pair, Place, Rectangles
 from lowrank_blocks.search.lagrangian import Priced, at_price
 
+Leaves = tuple[Place, ...]
+
+_WHOLE: Cut = 0
 _MANY_STATES = 256  # of a rectangle; beyond, the poorest are dropped and nothing is proved
 _MANY_RECTANGLES = 800  # beyond, there is no search
 _ROUNDING = 1e-12  # of the bound: what rounding may add to a penalty
@@ -39,26 +37,9 @@ class Refined:
         Whether nothing within the budget discards less than it and the known answer.
     """
 
-    leaves: tuple[Place, ...] | None
+    leaves: Leaves | None
     energy: float
     exhaustive: bool
-
-
-@dataclass(frozen=True)
-class _States:
-    """Trees of one rectangle worth keeping: numbers stored, energy, penalty, and how they are made."""
-
-    count: NDArray[np.int64]
-    energy: Floats
-    penalty: Floats
-    kind: NDArray[np.int64]  # 0 is a leaf, else the axis that is cut
-    parts: NDArray[np.int64]  # which state of each child; of no meaning for a leaf
-
-    def __getitem__(self, index: Any) -> _States:
-        return _States(*(getattr(self, field.name)[index] for field in fields(self)))
-
-    def __len__(self) -> int:
-        return len(self.count)
 
 
 def refine(rectangles: Rectangles, price: float, budget: int, loss: float) -> Refined:
@@ -76,108 +57,86 @@ def refine(rectangles: Rectangles, price: float, budget: int, loss: float) -> Re
         Energy of the known answer above ``bound - price * budget``.
     """
     priced = at_price(rectangles, price)
-    outside = _outside(rectangles, priced)
-    best: tuple[Place, ...] | None = None
-    least, limit = np.inf, loss / 64
-    while True:
-        limit = min(limit, loss)
-        search = _Search(rectangles, priced, outside, budget, limit)
-        leaves, energy = search.run()
-        if energy < least:
-            best, least = leaves, energy
-            loss = min(loss, energy - (priced.bound - price * budget))
-        if limit >= loss or search.dropped:
-            return Refined(best, least, not search.dropped)
-        limit *= 8
+    search = _Search(rectangles, priced, _outside(rectangles, priced), budget)
+    nothing: Found[Leaves | None] = Found(None, math.inf, loss)
+    best, exhaustive = widened(search.run, nothing, loss / 64)
+    return Refined(best.answer, best.energy, exhaustive)
 
 
 class _Search:
-    """One pass over the rectangles that trees with penalties up to a limit can hold."""
+    """Passes over the rectangles that trees with penalties up to a limit can hold."""
 
     def __init__(
-        self,
-        rectangles: Rectangles,
-        priced: Priced,
-        outside: dict[Pair, Floats],
-        budget: int,
-        limit: float,
+        self, rectangles: Rectangles, priced: Priced, outside: dict[Pair, Floats], budget: int
     ) -> None:
         self.rectangles, self.priced, self.outside, self.budget = rectangles, priced, outside, budget
-        self.limit = limit + _ROUNDING * priced.bound
-        self.kept: dict[Place, _States] = {}
-        self.dropped = False
+        self.kept: dict[Place, States] = {}
+        self.limit, self.dropped = 0.0, False
 
-    def run(self) -> tuple[tuple[Place, ...] | None, float]:
-        """Return the leaves of the best tree within the budget, if any, and their energy."""
+    def run(self, limit: float) -> tuple[Found[Leaves | None] | None, bool]:
+        """Return the best tree within the budget, if any, and whether no tree was dropped."""
+        self.kept, self.dropped = {}, False
+        self.limit = limit + _ROUNDING * self.priced.bound
         if sum(int((out <= self.limit).sum()) for out in self.outside.values()) > _MANY_RECTANGLES:
-            self.dropped = True
-            return None, np.inf
-        states = self._states((0, 0, 0, 0))
-        if not len(states):
-            return None, np.inf
-        k = int(np.argmin(states.energy))
-        return tuple(self._leaves((0, 0, 0, 0), k)), float(states.energy[k])
+            return None, False
+        root: Place = (0, 0, 0, 0)
+        energy = self._states(root).energy
+        if not len(energy):
+            return None, not self.dropped
+        k = int(np.argmin(energy))
+        loss = float(energy[k]) - (self.priced.bound - self.priced.price * self.budget)
+        return Found(tuple(self._leaves(root, k)), float(energy[k]), loss), not self.dropped
 
-    def _states(self, place: Place) -> _States:
+    def _states(self, place: Place) -> States:
+        """Return trees of one rectangle worth keeping; `chosen` is the cut, then a state of every child."""
         if place not in self.kept:
             self.kept[place] = self._made(place)
         return self.kept[place]
 
-    def _made(self, place: Place) -> _States:
+    def _made(self, place: Place) -> States:
         i, j, a, b = place
         room = self.limit - self.outside[i, j][a, b]
         value = self.priced.value[i, j][a, b]
-        made = [self._leaf_states(place, value, room)]
-        for kind, cuts in self.priced.cuts.items():
-            if cuts[i, j][a, b] - value <= room:
-                made.append(self._cut_states(place, kind, value, room))
-        return self._worth_keeping(made)
+        made = {_WHOLE: self._whole(place, value, room)}
+        for cut, values in self.priced.cuts.items():
+            if values[i, j][a, b] - value <= room:
+                made[cut] = self._cut(place, cut, value, room)
+        width = max(states.chosen.shape[1] for states in made.values())
+        states = States.joined([_labelled(states, cut, width) for cut, states in made.items()])
+        if len(states) > _MANY_STATES:
+            self.dropped = True
+            states = states[np.sort(np.argsort(states.penalty, kind="stable")[:_MANY_STATES])]
+        return states
 
-    def _leaf_states(self, place: Place, value: float, room: float) -> _States:
+    def _whole(self, place: Place, value: float, room: float) -> States:
         i, j, a, b = place
         node = self.rectangles.nodes[i, j]
         useful = 1 + int(np.count_nonzero(node.energies[a, b]))
         count = np.arange(useful) * int(node.costs[a, b])
         energy = node.tails[a, b, :useful]
         penalty = energy + self.priced.price * count - value
-        fits = (penalty <= room) & (count <= self.budget)
-        kind = np.zeros(int(fits.sum()), dtype=np.int64)
-        return _States(count[fits], energy[fits], penalty[fits], kind, kind[:, None])
+        states = States(count, energy, penalty, np.zeros((useful, 0), dtype=np.int64))
+        return states[(penalty <= room) & (count <= self.budget)]
 
-    def _cut_states(self, place: Place, kind: Cut, value: float, room: float) -> _States:
-        first, *others = (self._states(child) for child in self.rectangles.children(place, kind))
-        count, energy, penalty = first.count, first.energy, first.penalty
-        parts = np.arange(len(first))[:, None]
-        for other in others:
-            sums = penalty[:, None] + other.penalty
-            old, new = np.nonzero((count[:, None] + other.count <= self.budget) & (sums <= room))
-            count, energy = count[old] + other.count[new], energy[old] + other.energy[new]
-            penalty, parts = sums[old, new], np.column_stack([parts[old], new])
-        penalty = energy + self.priced.price * count - value
-        cut = _States(count, energy, penalty, np.full(len(count), kind), parts)
-        return cut[penalty <= room]
-
-    def _worth_keeping(self, made: list[_States]) -> _States:
-        width = max(s.parts.shape[1] for s in made)
-        wide = [replace(s, parts=np.pad(s.parts, ((0, 0), (0, width - s.parts.shape[1])))) for s in made]
-        states = _States(*(np.concatenate([getattr(s, f.name) for s in wide]) for f in fields(_States)))
-        states = states[np.lexsort((states.energy, states.count))]
-        if len(states):
-            lowest = np.minimum.accumulate(states.energy)
-            states = states[np.append(True, states.energy[1:] < lowest[:-1])]
-        if len(states) > _MANY_STATES:
-            self.dropped = True
-            states = states[np.sort(np.argsort(states.penalty, kind="stable")[:_MANY_STATES])]
-        return states
+    def _cut(self, place: Place, cut: Cut, value: float, room: float) -> States:
+        children = [self._states(child) for child in self.rectangles.children(place, cut)]
+        numbered = [replace(states, chosen=np.arange(len(states))[:, None]) for states in children]
+        states = combine_all(numbered, self.budget, room)
+        penalty = states.energy + self.priced.price * states.count - value
+        return replace(states, penalty=penalty)[penalty <= room]
 
     def _leaves(self, place: Place, k: int) -> list[Place]:
-        states = self.kept[place]
-        kind = int(states.kind[k])
-        if kind == 0:
+        cut, *parts = self.kept[place].chosen[k].tolist()
+        if cut == _WHOLE:
             return [place]
-        children = self.rectangles.children(place, kind)
-        parts = zip(children, states.parts[k].tolist(), strict=False)
-        return [leaf for child, part in parts for leaf in self._leaves(child, part)]
+        children = zip(self.rectangles.children(place, cut), parts, strict=False)
+        return [leaf for child, part in children for leaf in self._leaves(child, part)]
+
+
+def _labelled(states: States, cut: Cut, width: int) -> States:
+    """Put the cut before what was chosen, and fill the rows up to a width."""
+    chosen = np.pad(states.chosen, ((0, 0), (0, width - states.chosen.shape[1])))
+    return replace(states, chosen=np.insert(chosen, 0, cut, axis=1))
 
 
 def _outside(rectangles: Rectangles, priced: Priced) -> dict[Pair, Floats]:

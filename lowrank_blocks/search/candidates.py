@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from lowrank_blocks._validation import Matrix, as_count
-from lowrank_blocks.allocation.budgets import block_cost
-from lowrank_blocks.allocation.ranks import best_ranks
-from lowrank_blocks.linalg import common_exponent, singular_values, tail_energy
+from lowrank_blocks.allocation.adaptive import adaptive
+from lowrank_blocks.allocation.ledger import Ledger
+from lowrank_blocks.linalg import block_spectra, common_exponent
 from lowrank_blocks.search.branch_and_bound import refine
 from lowrank_blocks.search.dyadic import Place, Rectangles, halvings
 from lowrank_blocks.search.lagrangian import Tree, best_tree
@@ -41,12 +41,19 @@ def rectangles_of(matrix: Matrix, *, max_depth: int, min_block: int, rows: Axis,
     pairs = [(i, j) for i in range(len(row_levels)) for j in range(len(col_levels))]
     shown = tqdm(pairs, desc="spectra", disable=None, leave=False, delay=1)
     spectra = {
-        (i, j): list(
-            singular_values(Localized(row_levels[i], col_levels[j]).layout(shape).split(matrix), exponent)
-        )
+        (i, j): block_spectra(Localized(row_levels[i], col_levels[j]).layout(shape).split(matrix), exponent)
         for i, j in shown
     }
     return Rectangles(row_levels, col_levels, spectra)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A structure, its rectangles, and their ledger."""
+
+    structure: Structure
+    places: Sequence[Place]
+    ledger: Ledger
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,7 @@ class Answer:
 
     Attributes
     ----------
-    structure : Structure
+    candidate : Candidate
         The partition.
     energy : float
         Energy that it discards with its best ranks.
@@ -63,23 +70,37 @@ class Answer:
         No candidate within the budget discards less.
     """
 
-    structure: Structure
+    candidate: Candidate
     energy: float
     bound: float
 
 
-def best_answer(rectangles: Rectangles, trees: Sequence[Tree], budget: int) -> Answer:
-    """Return the best structure at a budget: the best candidate, refined where the bound leaves a gap."""
+def best_answer(
+    rectangles: Rectangles, named: Sequence[Candidate], trees: Sequence[Tree], budget: int
+) -> Answer:
+    """Return the best structure at a budget: the best candidate, refined where the bound leaves a gap.
+
+    Parameters
+    ----------
+    rectangles : Rectangles
+        The spectra of all rectangles.
+    named : sequence of Candidate
+        From `named_candidates`.
+    trees : sequence of Tree
+        From `search` at this budget.
+    budget : int
+        Most numbers that may be stored.
+    """
     bound = energy_bound(trees, budget)
     critical = max(trees, key=lambda tree: tree.bound - tree.price * budget)
-    best = _best(rectangles, list(_candidates(rectangles, trees, budget)), critical.price, budget)
+    best = _best(rectangles, [*named, *_met(rectangles, trees, budget)], critical.price, budget)
     if best.energy - bound <= _REFINED * rectangles.energy:
-        return Answer(best.candidate.structure, best.energy, min(bound, best.energy))
+        return Answer(best.candidate, best.energy, min(bound, best.energy))
     found = refine(rectangles, critical.price, budget, best.energy - bound)
     if found.leaves is not None:
-        choices = [best.candidate, _partition(rectangles, found.leaves)]
+        choices = [best.candidate, partition_of(rectangles, found.leaves)]
         best = _best(rectangles, choices, critical.price, budget)
-    return Answer(best.candidate.structure, best.energy, best.energy if found.exhaustive else bound)
+    return Answer(best.candidate, best.energy, best.energy if found.exhaustive else bound)
 
 
 def search(rectangles: Rectangles, budget: int) -> list[Tree]:
@@ -112,77 +133,68 @@ def energy_bound(trees: Sequence[Tree], budget: int) -> float:
 
 
 @dataclass(frozen=True)
-class _Candidate:
-    """A structure, its rectangles, and the energy in none of them."""
-
-    structure: Structure
-    places: Sequence[Place]
-    uncovered: float = 0.0
-
-
-@dataclass(frozen=True)
 class _Judged:
     """A candidate with its best ranks: energy discarded, and numbers stored for more than rounding."""
 
-    candidate: _Candidate
+    candidate: Candidate
     energy: float
     count: int
 
 
-def _best(rectangles: Rectangles, candidates: Sequence[_Candidate], price: float, budget: int) -> _Judged:
+def _best(rectangles: Rectangles, candidates: Sequence[Candidate], price: float, budget: int) -> _Judged:
     """Return the candidate of least error; among equals the one with fewest numbers, then fewest blocks."""
     judged: list[_Judged] = []
     least, tie = math.inf, TIE * math.sqrt(rectangles.energy)
     for candidate in candidates:
-        floor = _floor(rectangles, candidate, price) - price * budget
+        floor = _floor(candidate, price) - price * budget
         if floor > 0 and math.sqrt(floor) > least + tie:
             continue
-        judged.append(_judge(rectangles, candidate, budget))
+        judged.append(_judge(candidate, budget, tie))
         least = min(least, math.sqrt(judged[-1].energy))
     ties = [j for j in judged if math.sqrt(j.energy) <= least + tie]
     return min(ties, key=lambda j: (j.count, len(j.candidate.places)))
 
 
-def _candidates(rectangles: Rectangles, trees: Sequence[Tree], budget: int) -> Iterator[_Candidate]:
-    yield from _named(rectangles)
+def _met(rectangles: Rectangles, trees: Sequence[Tree], budget: int) -> Iterator[Candidate]:
+    """Yield some partitions met on the way to the critical price, those nearest to the budget first."""
     nearest = [*reversed(trees[-2:]), *sorted(trees[:-2], key=lambda t: abs(t.n_parameters - budget))]
     for leaves in list(dict.fromkeys(tree.leaves for tree in nearest))[:_TREES]:
-        yield _partition(rectangles, leaves)
+        yield partition_of(rectangles, leaves)
 
 
-def _partition(rectangles: Rectangles, leaves: Sequence[Place]) -> _Candidate:
-    return _Candidate(Blocks(tuple(rectangles.block(p) for p in leaves)), leaves)
+def partition_of(rectangles: Rectangles, leaves: Sequence[Place]) -> Candidate:
+    """Return the candidate with these leaves."""
+    structure = Blocks(tuple(rectangles.block(p) for p in leaves))
+    return Candidate(structure, leaves, rectangles.ledger(leaves))
 
 
-def _named(rectangles: Rectangles) -> Iterator[_Candidate]:
+def named_candidates(rectangles: Rectangles) -> Iterator[Candidate]:
     """Yield the named structures among the candidates."""
     for i, rows in enumerate(rectangles.rows):
         for j, cols in enumerate(rectangles.cols):
             grid = rectangles.grid(i, j)
-            yield _Candidate(simplest_grid(rows, cols), grid)
+            yield Candidate(simplest_grid(rows, cols), grid, rectangles.ledger(grid))
             if len(rows) == len(cols) > 2 and is_even(rows) and is_even(cols):
                 off = math.fsum(rectangles.nodes[i, j].tails[a, b, 0] for _, _, a, b in grid if a != b)
-                yield _Candidate(DiagonalLocal(len(rows) - 1), [p for p in grid if p[2] == p[3]], off)
+                places = [p for p in grid if p[2] == p[3]]
+                yield Candidate(DiagonalLocal(len(rows) - 1), places, rectangles.ledger(places, off))
 
 
-def _floor(rectangles: Rectangles, candidate: _Candidate, price: float) -> float:
+def _floor(candidate: Candidate, price: float) -> float:
     """Return the least of ``energy + price * n_parameters`` over the ranks of a candidate."""
-    spectra = [rectangles.spectrum(p) for p in candidate.places]
-    costs = _costs(rectangles, candidate.places)
-    kept = (float(np.minimum(np.square(s), price * c).sum()) for s, c in zip(spectra, costs, strict=True))
-    return candidate.uncovered + math.fsum(kept)
+    offer = candidate.ledger.offer
+    charged = price * np.repeat(offer.costs, offer.max_ranks)
+    energies = np.ldexp(offer.energies.flat, 2 * offer.exponent)
+    return candidate.ledger.outside + float(np.minimum(energies, charged).sum())
 
 
-def _judge(rectangles: Rectangles, candidate: _Candidate, budget: int) -> _Judged:
-    spectra = [rectangles.spectrum(p) for p in candidate.places]
-    costs = _costs(rectangles, candidate.places)
-    ranks = best_ranks(spectra, costs, budget).ranks.tolist()
-    tails = (float(tail_energy(s)[r]) for s, r in zip(spectra, ranks, strict=True))
-    noise = TIE * math.sqrt(rectangles.energy)
-    useful = (min(r, int(np.count_nonzero(s > noise))) for s, r in zip(spectra, ranks, strict=True))
-    count = sum(r * c for r, c in zip(useful, costs, strict=True))
-    return _Judged(candidate, math.fsum([candidate.uncovered, *tails]), count)
-
-
-def _costs(rectangles: Rectangles, places: Sequence[Place]) -> list[int]:
-    return [block_cost(rectangles.block(p).shape) for p in places]
+def _judge(candidate: Candidate, budget: int, noise: float) -> _Judged:
+    """Give a candidate its best ranks; values up to `noise` are not counted as stored."""
+    ledger = candidate.ledger
+    ranks = adaptive.choose(ledger.offer, budget).ranks
+    spectra = ledger.offer.spectra
+    above = np.bincount(
+        spectra.owners, weights=np.ldexp(spectra.flat, ledger.offer.exponent) > noise, minlength=len(spectra)
+    )
+    count = int(np.minimum(ranks, above.astype(np.int64)) @ ledger.costs)
+    return _Judged(candidate, ledger.energy(ranks), count)

@@ -14,7 +14,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from lowrank_blocks.linalg import Spectrum, tail_energy
+from lowrank_blocks.allocation.ledger import Ledger
+from lowrank_blocks.allocation.offers import Offer
+from lowrank_blocks.linalg import BlockSpectra, Spectrum, tail_energy
 from lowrank_blocks.structures.cells import Block
 
 Edges = tuple[int, ...]
@@ -69,16 +71,18 @@ class Rectangles:
     ----------
     rows, cols : sequence of edges
         Levels of both axes, as from `halvings`.
-    spectra : dict of (int, int) to list of arrays
-        Singular values of the blocks of the grid at each pair of levels, row by row.
+    spectra : dict of (int, int) to BlockSpectra
+        Of the blocks of the grid at each pair of levels, row by row.
     """
 
     def __init__(
-        self, rows: Sequence[Edges], cols: Sequence[Edges], spectra: dict[Pair, list[Spectrum]]
+        self, rows: Sequence[Edges], cols: Sequence[Edges], spectra: dict[Pair, BlockSpectra]
     ) -> None:
         self.rows, self.cols = list(rows), list(cols)
         self.spectra = spectra
-        self.nodes = {(i, j): _node(self.rows[i], self.cols[j], found) for (i, j), found in spectra.items()}
+        self.nodes = {
+            (i, j): _node(self.rows[i], self.cols[j], found.values) for (i, j), found in spectra.items()
+        }
 
     @property
     def energy(self) -> float:
@@ -90,10 +94,15 @@ class Rectangles:
         """Numbers stored by one unit of rank of the smallest rectangle."""
         return int(min(node.costs.min() for node in self.nodes.values()))
 
-    def spectrum(self, place: Place) -> Spectrum:
-        """Return the singular values of one rectangle."""
-        i, j, a, b = place
-        return self.spectra[i, j][a * (len(self.cols[j]) - 1) + b]
+    def spectra_of(self, places: Sequence[Place]) -> BlockSpectra:
+        """Return the spectra of some rectangles, as they were computed."""
+        chosen = [(self.spectra[i, j], a * (len(self.cols[j]) - 1) + b) for i, j, a, b in places]
+        return BlockSpectra(*zip(*(found.of_block(k) for found, k in chosen), strict=True))
+
+    def ledger(self, places: Sequence[Place], outside: float = 0.0) -> Ledger:
+        """Return the ledger of disjoint rectangles with some energy outside of them."""
+        costs = np.array([self.nodes[i, j].costs[a, b] for i, j, a, b in places], dtype=np.int64)
+        return Ledger(Offer.made(self.spectra_of(places).values, costs), outside)
 
     def block(self, place: Place) -> Block:
         """Return where a rectangle lies."""

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Self
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from lowrank_blocks._validation import as_matrix
 from lowrank_blocks.allocation.budgets import as_budget
-from lowrank_blocks.search.candidates import best_answer, rectangles_of, search
-from lowrank_blocks.search.dyadic import Rectangles
+from lowrank_blocks.search.candidates import best_answer, named_candidates, rectangles_of, search
 from lowrank_blocks.solver.approximation import Approximation
-from lowrank_blocks.solver.assembly import locked
-from lowrank_blocks.solver.curves import ErrorCurve, as_budgets, frontier
 from lowrank_blocks.solver.decomposition import decompose_view
 from lowrank_blocks.structures.axes import Axis
 from lowrank_blocks.structures.verdicts import verdict
@@ -32,7 +27,7 @@ class BestPartition(Approximation):
     Attributes
     ----------
     structure : Structure
-        The partition: a named structure where it is one, else a `Partition`.
+        The partition: a named structure where it is one, else `Blocks`.
     lower_bound : float
         No dyadic partition with any ranks within the budget has a smaller relative error; of an
         `Approximation` it bounds other ranks on the same structure only.
@@ -155,8 +150,10 @@ def best_partition(
     asked = as_budget(budget, rank, sum(matrix.shape))
     most = min(asked, 2 * matrix.size)  # no ranks on any rectangles store more
     rectangles = rectangles_of(matrix, max_depth=max_depth, min_block=min_block, rows=rows, cols=cols)
-    answer = best_answer(rectangles, search(rectangles, most), most)
-    made = decompose_view(matrix, answer.structure).within(most)
+    named = list(named_candidates(rectangles))
+    answer = best_answer(rectangles, named, search(rectangles, most), most)
+    found = rectangles.spectra_of(answer.candidate.places)
+    made = decompose_view(matrix, answer.candidate.structure, found).within(most)
     bound = math.sqrt(answer.bound / (rectangles.energy or 1.0))
     proved = made.relative_error if answer.bound == answer.energy else min(bound, made.relative_error)
     known = {f.name: getattr(made, f.name) for f in fields(made)}
@@ -166,71 +163,3 @@ def best_partition(
         depth=(len(rectangles.rows) - 1, len(rectangles.cols) - 1),
         verdict=verdict(made.structure, made.blocks, made.ranks),
     )
-
-
-def partition_curve(
-    dW: ArrayLike,
-    budgets: Sequence[int] | None = None,
-    *,
-    max_depth: int = 5,
-    min_block: int = 1,
-    rows: Axis = 1,
-    cols: Axis = 1,
-) -> ErrorCurve:
-    """Return the error of the best partition against the budget, with its lower bound beside it.
-
-    Parameters
-    ----------
-    dW : (m, n) array_like
-        Real finite matrix; never written to.
-    budgets : sequence of int, optional
-        Increasing budgets at which `best_partition` is evaluated; by default 24 between half a
-        global rank and the dense count. Points of the lower convex hull that are met on the way are
-        part of the curve, too.
-    max_depth, min_block, rows, cols : optional
-        As for `best_partition`.
-
-    Returns
-    -------
-    ErrorCurve
-        With `lower_bound`, which touches the curve at the points of the hull.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As for `best_partition` and `error_curve`.
-
-    Examples
-    --------
-    >>> import lowrank_blocks as lb
-    >>> curve = lb.partition_curve(lb.synthetic.log_distance((32, 32)).matrix, [128, 256], max_depth=2)
-    >>> bool((curve.lower_bound <= curve.relative_error).all())
-    True
-    """
-    from tqdm import tqdm
-
-    matrix = as_matrix(dW)
-    m, n = matrix.shape
-    rectangles = rectangles_of(matrix, max_depth=max_depth, min_block=min_block, rows=rows, cols=cols)
-    asked = _spread(rectangles, m, n) if budgets is None else [min(b, 2 * m * n) for b in as_budgets(budgets)]
-    points, bounds = {0: rectangles.energy}, {0: rectangles.energy}
-    for budget in tqdm(asked, desc="budgets", disable=None, leave=False, delay=1):
-        trees = search(rectangles, budget)
-        answer = best_answer(rectangles, trees, budget)
-        points[budget], bounds[budget] = answer.energy, answer.bound
-        for tree in trees:
-            if tree.n_parameters <= asked[-1]:  # a vertex of the hull, where tree and bound agree
-                points.setdefault(tree.n_parameters, tree.energy)
-                bounds.setdefault(tree.n_parameters, tree.energy)
-    counts, energies = frontier(np.array(list(points)), np.array(list(points.values())))
-    errors = np.sqrt(energies / (rectangles.energy or 1.0))
-    below = np.sqrt(np.array([bounds[int(c)] for c in counts]) / (rectangles.energy or 1.0))
-    lower = locked(np.minimum(below, errors))
-    return ErrorCurve("best partition", (m, n), locked(counts), locked(errors), lower)
-
-
-def _spread(rectangles: Rectangles, m: int, n: int) -> list[int]:
-    """Return budgets from half a global rank to what leaves rounding only."""
-    last = search(rectangles, 2 * m * n)[-1].n_parameters
-    first = min(max(1, (m + n) // 2), last)
-    return [int(b) for b in np.unique(np.geomspace(max(1, first), max(1, last), 24).astype(np.int64))]

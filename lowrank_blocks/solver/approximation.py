@@ -14,7 +14,7 @@ from lowrank_blocks._results import ReadOnly
 from lowrank_blocks._tables import Table
 from lowrank_blocks._validation import Matrix, Shape, as_operand
 from lowrank_blocks.allocation.budgets import no_rank_note
-from lowrank_blocks.allocation.ranks import Ranks
+from lowrank_blocks.allocation.offers import Ranks
 from lowrank_blocks.linalg import Accuracy, Factors
 from lowrank_blocks.structures.base import Layout, Structure
 from lowrank_blocks.structures.cells import Block, Selection

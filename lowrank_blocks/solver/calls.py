@@ -7,11 +7,9 @@ from collections.abc import Sequence
 from numpy.typing import ArrayLike
 
 from lowrank_blocks._validation import as_matrix
+from lowrank_blocks.allocation.adaptive import adaptive
+from lowrank_blocks.allocation.base import Allocate, as_allocation
 from lowrank_blocks.allocation.budgets import as_budget
-from lowrank_blocks.allocation.ranks import (
-    Allocation,
-    adaptive,
-)
 from lowrank_blocks.solver.approximation import Approximation
 from lowrank_blocks.solver.curves import ErrorCurve
 from lowrank_blocks.solver.decomposition import Decomposition, decompose_view
@@ -26,7 +24,7 @@ def approximate(
     budget: int | None = None,
     *,
     rank: int | None = None,
-    allocate: Allocation = adaptive,
+    allocate: Allocate = adaptive,
 ) -> Approximation:
     """Return the best approximation of a matrix by low-rank blocks within a budget.
 
@@ -77,7 +75,7 @@ def approximate(
     """
     matrix, structure = as_matrix(dW), as_structure(structure)
     count = as_budget(budget, rank, sum(matrix.shape))
-    direct = approximate_directly(matrix, structure, count, allocate)
+    direct = approximate_directly(matrix, structure, count, as_allocation(allocate))
     return direct or decompose_view(matrix, structure).within(count, allocate=allocate)
 
 
@@ -119,7 +117,7 @@ def error_curve(
     structure: Structure,
     budgets: Sequence[int] | None = None,
     *,
-    allocate: Allocation = adaptive,
+    allocate: Allocate = adaptive,
 ) -> ErrorCurve:
     """Return the error of a structure against its parameter count, from one pass over the spectra.
 

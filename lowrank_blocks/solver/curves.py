@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,46 +14,10 @@ from numpy.typing import NDArray
 from lowrank_blocks._results import ReadOnly
 from lowrank_blocks._tables import Table
 from lowrank_blocks._validation import Shape, as_count, as_real
+from lowrank_blocks.allocation.base import Points
 from lowrank_blocks.allocation.budgets import as_budget
-from lowrank_blocks.allocation.ranks import Allocation, Ranks, adaptive, uniform
-from lowrank_blocks.linalg import Spectrum, tail_energy
-
-Points = tuple[NDArray[np.int64], NDArray[np.float64]]
-
-
-@dataclass(frozen=True, eq=False)
-class Solver(ReadOnly):
-    """What it takes to solve at budgets between the steps of a curve; it holds no matrix.
-
-    Attributes
-    ----------
-    spectra : tuple of arrays
-        Singular values of every block.
-    costs : array of int
-        Numbers stored for one unit of rank in every block.
-    uncovered : float
-        Energy in no block.
-    allocate : callable
-        `adaptive` or `uniform`.
-    """
-
-    spectra: tuple[Spectrum, ...]
-    costs: Ranks
-    uncovered: float
-    allocate: Allocation
-
-    def __call__(self, budget: int) -> float:
-        """Return the relative error within a budget."""
-        ranks = np.asarray(self.allocate(self.spectra, self.costs, budget))
-        tails = [tail_energy(s) for s in self.spectra]
-        total = math.fsum([self.uncovered, *(float(t[0]) for t in tails)])
-        left = math.fsum([self.uncovered, *(float(t[r]) for t, r in zip(tails, ranks, strict=True))])
-        return math.sqrt(left / total) if total else 0.0
-
-    @property
-    def everything(self) -> int:
-        """Numbers stored by all ranks."""
-        return sum(len(s) * int(c) for s, c in zip(self.spectra, self.costs, strict=True))
+from lowrank_blocks.allocation.penalties import undominated
+from lowrank_blocks.allocation.staircases import Envelope, Point, Staircase
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -70,7 +33,7 @@ class ErrorCurve(ReadOnly):
     shape : (int, int)
         Shape of the matrix.
     n_parameters : (k,) array of int
-        Stored numbers at the steps, strictly increasing.
+        Numbers stored at the steps, strictly increasing; at most the budgets, where these were given.
     relative_error : (k,) array of float
         Relative error from each step on, nonincreasing.
     lower_bound : (k,) array of float or None
@@ -94,14 +57,15 @@ class ErrorCurve(ReadOnly):
     n_parameters: NDArray[np.int64]
     relative_error: NDArray[np.float64]
     lower_bound: NDArray[np.float64] | None = None
-    _solve: Solver | None = None  # for budgets between the steps, where these do not tell all
+    _solve: Staircase | Envelope | None = None  # for budgets between the steps, where these do not tell all
 
     def at(self, budget: int | None = None, *, rank: int | None = None) -> float:
-        """Return the relative error within a budget, as `approximate` would at that budget.
+        """Return the relative error that is reached within a budget; more budget never leaves more.
 
-        It is that of the last step, unless the steps do not tell all: between given budgets, and with
-        blocks of different cost, it is solved for. A curve of given budgets with an allocation of
-        your own knows its steps only.
+        It is that of the last step, unless better happens between the steps. Between given budgets, and
+        with blocks of different cost, it is solved for, as `approximate` would at that budget. A curve
+        of `partition_curve` gives its partitions their best ranks at that budget and takes the least. A
+        curve of given budgets with an allocation of your own knows its steps only.
 
         Parameters
         ----------
@@ -125,10 +89,11 @@ class ErrorCurve(ReadOnly):
         known = float(self.relative_error[step]) if step >= 0 else 1.0
         if self._solve is None or (step >= 0 and self.n_parameters[step] == count):
             return known
-        return min(known, self._solve(count))
+        beyond = float(self.relative_error[step + 1]) if step + 1 < len(self.relative_error) else 0.0
+        return min(known, max(beyond, self._solve(count).relative_error))
 
     def budget_for(self, relative_error: float) -> int:
-        """Return the least budget that reaches a relative error.
+        """Return the least budget at which `at` reaches a relative error.
 
         Parameters
         ----------
@@ -213,49 +178,10 @@ def as_budgets(values: object) -> list[int]:
     return budgets
 
 
-def steps(spectra: Sequence[Spectrum], costs: Ranks, allocate: Allocation) -> Points:
-    """Return the parameter counts at which an allocation reaches a new error, and the energy it discards.
-
-    Raises
-    ------
-    ValueError
-        If the allocation is neither `adaptive` nor `uniform`: the steps of others are not known.
-    """
-    if allocate is adaptive:
-        return _adaptive_steps(spectra, costs)
-    if allocate is uniform:
-        return _uniform_steps(spectra, costs)
-    raise ValueError(
-        "budgets must be given for an allocation that is neither adaptive nor uniform, got none."
-    )
-
-
-def frontier(n_parameters: NDArray[np.int64], errors: NDArray[np.float64]) -> Points:
-    """Drop the points that store no fewer numbers than one of no greater error."""
-    order = np.lexsort((errors, n_parameters))
-    count, error = n_parameters[order], errors[order]
-    below = np.minimum.accumulate(error)
-    keep = np.append(True, error[1:] < below[:-1])
-    return count[keep], error[keep]
-
-
-def _adaptive_steps(spectra: Sequence[Spectrum], costs: Ranks) -> Points:
-    """Buy all positive values in order of energy per stored number: optimal at every count it spends."""
-    values = np.concatenate(spectra)
-    energy = np.square(values)
-    bought = np.count_nonzero(energy)
-    if (costs == costs[0]).all():
-        return costs[0] * np.arange(bought + 1), tail_energy(np.sort(values)[::-1][:bought])
-    price = np.repeat(costs, [len(s) for s in spectra])
-    order = np.argsort(-energy / price, kind="stable")[:bought]
-    return np.append(0, np.cumsum(price[order])), tail_energy(values[order])
-
-
-def _uniform_steps(spectra: Sequence[Spectrum], costs: Ranks) -> Points:
-    longest = max(len(s) for s in spectra)
-    price = np.zeros(longest + 1, dtype=np.int64)
-    discarded = np.zeros(longest + 1)
-    for spectrum, cost in zip(spectra, costs, strict=True):
-        price[1 : len(spectrum) + 1] += cost
-        discarded[: len(spectrum) + 1] += tail_energy(spectrum)
-    return np.cumsum(price), discarded
+def pareto(points: Iterable[Point]) -> Points:
+    """Return the counts and the errors of the points that no point of no more numbers equals or beats."""
+    found = list(points)
+    counts = np.array([point.n_parameters for point in found], dtype=np.int64)
+    errors = np.array([point.relative_error for point in found])
+    kept = undominated(counts, errors)
+    return counts[kept], errors[kept]

@@ -11,20 +11,19 @@ import numpy as np
 
 from lowrank_blocks._results import ReadOnly
 from lowrank_blocks._validation import Matrix, Shape, is_narrow
-from lowrank_blocks.allocation.budgets import as_budget
-from lowrank_blocks.allocation.ranks import (
+from lowrank_blocks.allocation.adaptive import adaptive
+from lowrank_blocks.allocation.base import (
+    Allocate,
     Allocation,
+    Guarantee,
     RankChoice,
-    Ranks,
-    adaptive,
-    allocation_name,
-    check_ranks,
-    choose_ranks,
+    as_allocation,
     given_ranks,
-    least_share,
-    uniform,
-    unit_cost,
 )
+from lowrank_blocks.allocation.budgets import as_budget
+from lowrank_blocks.allocation.ledger import Ledger
+from lowrank_blocks.allocation.offers import Offer, Ranks, check_ranks
+from lowrank_blocks.allocation.staircases import Point, Staircase
 from lowrank_blocks.linalg import (
     Accuracy,
     BlockSpectra,
@@ -38,7 +37,7 @@ from lowrank_blocks.linalg import (
 )
 from lowrank_blocks.solver.approximation import Approximation
 from lowrank_blocks.solver.assembly import assembled, energy, locked, require_norm
-from lowrank_blocks.solver.curves import ErrorCurve, Points, Solver, as_budgets, frontier, steps
+from lowrank_blocks.solver.curves import ErrorCurve, as_budgets, pareto
 from lowrank_blocks.structures.base import Layout, Structure
 from lowrank_blocks.structures.checked import laid_out
 
@@ -64,8 +63,8 @@ class Decomposition(ReadOnly):
     costs: Ranks
     _matrix: Matrix = field(repr=False)
     _exponent: int
-    _found: BlockSpectra  # divided by 2**_exponent
-    _uncovered: float  # energy in no block, divided by 4**_exponent
+    _found: BlockSpectra  # divided by 2**_exponent, as is all in the ledger
+    _ledger: Ledger
 
     @cached_property
     def _layout(self) -> Layout:
@@ -74,17 +73,17 @@ class Decomposition(ReadOnly):
     @cached_property
     def spectra(self) -> tuple[Spectrum, ...]:
         """Singular values of every block, one descending read-only array a block."""
-        return tuple(locked(scaled(s, -self._exponent)) for s in self._spectra)
+        return tuple(locked(scaled(s, -self._exponent)) for s in self._found.values)
 
     @property
     def accuracy(self) -> Accuracy:
         """How the spectrum of every block was computed, and bounds on the errors taken from it."""
-        return Accuracy.of(self._found.methods, self._found.bounds, self._scaled_norm, self._exponent)
+        return Accuracy.of(self._found.methods, self._found.bounds, self._ledger.norm, self._exponent)
 
     @property
     def norm(self) -> float:
         """Frobenius norm of the matrix."""
-        return self.error([0] * len(self.costs))
+        return math.ldexp(self._ledger.norm, self._exponent)
 
     def error(self, ranks: object) -> float:
         """Return the least Frobenius error of any approximation with these ranks.
@@ -94,14 +93,14 @@ class Decomposition(ReadOnly):
         ranks : sequence of int
             One rank a block.
         """
-        return math.ldexp(self._scaled_error(check_ranks(ranks, self._spectra)), self._exponent)
+        return math.ldexp(self._ledger.error(self._checked(ranks)), self._exponent)
 
     def relative_error(self, ranks: object) -> float:
         """Return `error` divided by the norm of the matrix; 0 for a matrix of zeros."""
-        return self._relative(self._scaled_error(check_ranks(ranks, self._spectra)))
+        return self._ledger.relative_error(self._checked(ranks))
 
     def choose_ranks(
-        self, budget: int | None = None, *, rank: int | None = None, allocate: Allocation = adaptive
+        self, budget: int | None = None, *, rank: int | None = None, allocate: Allocate = adaptive
     ) -> RankChoice:
         """Spend a budget over the blocks, without computing factors.
 
@@ -116,15 +115,15 @@ class Decomposition(ReadOnly):
             beyond 2**200 or all below 2**-200, else they are `spectra`.
         """
         count = as_budget(budget, rank, sum(self.shape))
-        return choose_ranks(allocate, self._spectra, self.costs, count)
+        return as_allocation(allocate).choose(self._ledger.offer, count)
 
     def within(
-        self, budget: int | None = None, *, rank: int | None = None, allocate: Allocation = adaptive
+        self, budget: int | None = None, *, rank: int | None = None, allocate: Allocate = adaptive
     ) -> Approximation:
         """Return the best approximation within a budget, or a rank in its place; see `approximate`."""
         count = as_budget(budget, rank, sum(self.shape))
         made = self._truncate(self.choose_ranks(count, allocate=allocate))
-        return replace(made, budget=count, unit_cost=unit_cost(allocate, self.costs))
+        return replace(made, budget=count, unit_cost=as_allocation(allocate).unit_cost(self.costs))
 
     def truncate(self, ranks: object) -> Approximation:
         """Return the best approximation with given ranks.
@@ -139,40 +138,38 @@ class Decomposition(ReadOnly):
         TypeError, ValueError
             If ranks are not one non-negative integer a block within the block's size.
         """
-        return self._truncate(given_ranks(ranks, self._spectra, self.costs))
+        return self._truncate(given_ranks(ranks, self._ledger.offer))
 
     def error_curve(
-        self, budgets: Sequence[int] | None = None, *, allocate: Allocation = adaptive
+        self, budgets: Sequence[int] | None = None, *, allocate: Allocate = adaptive
     ) -> ErrorCurve:
         """Return the error against the parameter count; see the function `error_curve`."""
+        allocation = as_allocation(allocate)
+        stairs = Staircase(self._ledger, allocation)
         if budgets is None:
-            counts, errors = self._all_steps(allocate)
-            exact = allocate is not adaptive or len(set(self.costs.tolist())) == 1
+            counts, errors = stairs.steps
         else:
-            choices = [self.choose_ranks(b, allocate=allocate).ranks for b in as_budgets(budgets)]
-            errors = np.array([self._relative(self._scaled_error(ranks)) for ranks in choices])
-            counts, errors = frontier(np.array([int(ranks @ self.costs) for ranks in choices]), errors)
-            exact = allocate not in (adaptive, uniform)
-        solver = None if exact else Solver(self._spectra, self.costs, self._uncovered, allocate)
+            counts, errors = pareto(self._point(allocation, budget) for budget in as_budgets(budgets))
+        needed = stairs.has_steps and not (budgets is None and stairs.tells_all)
         label = repr(self.structure)
-        if allocate is not adaptive and len(self.costs) > 1:
-            label += f", {allocation_name(allocate)}"
-        return ErrorCurve(label, self.shape, locked(counts), locked(errors), None, solver)
+        if len(self.costs) > 1 and allocation.guarantee is not Guarantee.OPTIMAL:
+            label += f", {allocation.name}"
+        return ErrorCurve(label, self.shape, locked(counts), locked(errors), None, stairs if needed else None)
 
-    def _all_steps(self, allocate: Allocation) -> Points:
-        counts, energies = steps(self._spectra, self.costs, allocate)
-        errors = np.sqrt(energies + self._uncovered)
-        return counts, errors / (errors[0] or 1.0)  # the first step buys nothing
+    def _point(self, allocation: Allocation, budget: int) -> Point:
+        ranks = allocation.choose(self._ledger.offer, budget).ranks
+        return Point(int(ranks @ self.costs), self._ledger.relative_error(ranks))
+
+    def _checked(self, ranks: object) -> Ranks:
+        return check_ranks(ranks, self._ledger.offer.max_ranks)
 
     def __repr__(self) -> str:
         m, n = self.shape
         return f"Decomposition({self.structure!r} of a {m}×{n} matrix, {len(self.costs)} blocks)"
 
     def _truncate(self, choice: RankChoice) -> Approximation:
-        known = [
-            Known(math.sqrt(tail[r]), bound)
-            for tail, r, bound in zip(self._found.tails, choice.ranks, self._found.bounds, strict=True)
-        ]
+        left = np.sqrt(self._ledger.left(choice.ranks)).tolist()
+        known = [Known(*pair) for pair in zip(left, self._found.bounds, strict=True)]
         blocks = self._layout.split(self._matrix)
         dtype = self._matrix.dtype
         found = leading_factors(
@@ -184,8 +181,8 @@ class Decomposition(ReadOnly):
             # The error that is reported comes from the spectra, and is as uncertain as they are.
             [replace(f, excess=max(f.excess, k.bound)) for f, k in zip(found, known, strict=True)],
             exponent=self._exponent,
-            error=self._scaled_error(choice.ranks),
-            norm=self._scaled_norm,
+            error=self._ledger.error(choice.ranks),
+            norm=self._ledger.norm,
             guarantee=choice.guarantee,
             lower_bound=self.lower_bound(choice),
         )
@@ -198,43 +195,35 @@ class Decomposition(ReadOnly):
         choice : RankChoice
             From `choose_ranks`.
         """
-        relative_error = self.relative_error(choice.ranks)
-        if choice.guarantee == "optimal ranks":
-            return relative_error
-        covered = math.fsum(float(tail[0]) for tail in self._found.tails)
-        least = least_share(self._spectra, self.costs, choice.budget) * covered
-        return min(relative_error, self._relative(math.sqrt(self._uncovered + least)))
-
-    def _relative(self, scaled_error: float) -> float:
-        norm = self._scaled_norm
-        return scaled_error / norm if norm else 0.0
-
-    @property
-    def _spectra(self) -> tuple[Spectrum, ...]:
-        return self._found.values
-
-    @property
-    def _scaled_norm(self) -> float:
-        return self._scaled_error(np.zeros_like(self.costs))
-
-    def _scaled_error(self, ranks: Ranks) -> float:
-        kept_out = [float(tail[r]) for tail, r in zip(self._found.tails, ranks, strict=True)]
-        return math.sqrt(math.fsum([self._uncovered, *kept_out]))
+        return self._ledger.lower_bound(choice)
 
 
-def decompose_view(matrix: Matrix, structure: Structure) -> Decomposition:
-    """Decompose a judged matrix without copying it: for results that do not outlive the call."""
-    shape = matrix.shape[0], matrix.shape[1]
-    layout = laid_out(structure, shape)
-    exponent, blocks = common_exponent(matrix), layout.split(matrix)
-    decomposition = Decomposition(
+def decompose_view(matrix: Matrix, structure: Structure, found: BlockSpectra | None = None) -> Decomposition:
+    """Decompose a judged matrix without copying it: for results that do not outlive the call.
+
+    Parameters
+    ----------
+    matrix : (m, n) array
+        Finite and real.
+    structure : Structure
+        Where its blocks are.
+    found : BlockSpectra, optional
+        Their spectra divided by two to the power of `common_exponent` of the matrix, where they are
+        known.
+    """
+    layout = laid_out(structure, (matrix.shape[0], matrix.shape[1]))
+    exponent = common_exponent(matrix)
+    if found is None:
+        found = block_spectra(layout.split(matrix), exponent, promise(matrix.dtype))
+    costs = locked(layout.rank_costs)
+    ledger = Ledger(Offer.made(found.values, costs), energy(layout.outside(matrix), exponent))
+    require_norm(ledger.norm, exponent)
+    return Decomposition(
         structure=structure,
-        shape=shape,
-        costs=locked(layout.rank_costs),
+        shape=layout.shape,
+        costs=costs,
         _matrix=matrix,
         _exponent=exponent,
-        _found=block_spectra(blocks, exponent, promise(matrix.dtype)),
-        _uncovered=energy(layout.outside(matrix), exponent),
+        _found=found,
+        _ledger=ledger,
     )
-    require_norm(decomposition._scaled_norm, exponent)
-    return decomposition

@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 
 from lowrank_blocks._validation import Matrix, as_count, is_narrow
-from lowrank_blocks.allocation.ranks import Allocation, Ranks, adaptive, uniform, unit_cost
+from lowrank_blocks.allocation.base import Allocation, Guarantee
 from lowrank_blocks.linalg import BlockFactors, common_exponent, leading_factors, promise
 from lowrank_blocks.solver.approximation import Approximation
 from lowrank_blocks.solver.assembly import assembled, energy, require_norm, row_slabs
-from lowrank_blocks.structures.base import Layout, Structure
+from lowrank_blocks.structures.base import Structure
 from lowrank_blocks.structures.checked import laid_out
 
 _SMALLEST_SIDE = 64  # blocks below this are decomposed whatever the rank
@@ -20,12 +20,12 @@ _LARGEST_SHARE = 4  # ranks of others above side / this need most of a decomposi
 
 
 def approximate_directly(
-    matrix: Matrix, structure: Structure, budget: int, allocate: Allocation
+    matrix: Matrix, structure: Structure, budget: int, allocation: Allocation
 ) -> Approximation | None:
     """Return the best approximation, or None where ranks need the spectra or large ranks are asked."""
     layout = laid_out(structure, (matrix.shape[0], matrix.shape[1]))
-    ranks = _known_ranks(layout, as_count(budget, "budget"), allocate)
     sides, costs = layout.max_ranks, layout.rank_costs
+    ranks = allocation.ranks_without_spectra(sides, costs, as_count(budget, "budget"))
     if ranks is None or ((sides >= _SMALLEST_SIDE) & (_LARGEST_SHARE * ranks > sides)).any():
         return None
     exponent = common_exponent(matrix)
@@ -33,13 +33,14 @@ def approximate_directly(
     require_norm(norm, exponent)
     single = is_narrow(matrix.dtype)
     found = leading_factors(layout.split(matrix), ranks, exponent, promise(matrix.dtype), single=single)
-    if allocate is adaptive:
+    optimal = allocation.guarantee is Guarantee.OPTIMAL  # buys no values of zero
+    if optimal:
         found = [_without_zeros(f) for f in found]
     error = norm
     if ranks.any():
         left = [energy(layout.outside(matrix), exponent), *(f.error**2 for f in found)]
         error = math.sqrt(math.fsum(left))
-    best = allocate is adaptive or len(costs) == 1  # the largest rank of one block that fits
+    best = optimal or len(costs) == 1  # the largest rank of one block that fits
     made = assembled(
         matrix,
         structure,
@@ -47,17 +48,10 @@ def approximate_directly(
         exponent=exponent,
         error=error,
         norm=norm,
-        guarantee="optimal ranks" if allocate is adaptive else "given ranks",
+        guarantee=allocation.guarantee,
         lower_bound=error / (norm or 1.0) if best else None,  # of several blocks only spectra could tell
     )
-    return replace(made, budget=budget, unit_cost=unit_cost(allocate, costs))
-
-
-def _known_ranks(layout: Layout, budget: int, allocate: Allocation) -> Ranks | None:
-    """Return the ranks that an allocation gives whatever the spectra are, but for values of zero."""
-    if allocate is uniform or (allocate is adaptive and len(layout.max_ranks) == 1):
-        return uniform([np.zeros(r) for r in layout.max_ranks], layout.rank_costs, budget)
-    return None
+    return replace(made, budget=budget, unit_cost=allocation.unit_cost(costs))
 
 
 def _without_zeros(found: BlockFactors) -> BlockFactors:
