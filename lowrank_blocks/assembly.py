@@ -10,6 +10,7 @@ import numpy as np
 from lowrank_blocks._validation import Matrix
 from lowrank_blocks.approximation import Approximation
 from lowrank_blocks.spectra import Accuracy, BlockFactors, Factors, scaled
+from lowrank_blocks.spectra import energy as energy_of
 from lowrank_blocks.structures import Structure
 
 _SLAB = 1 << 19  # entries squared at a time
@@ -24,10 +25,12 @@ def assembled(
     exponent: int,
     error: float,
     norm: float,
+    outside: float,
+    norm_bound: float,
     guarantee: str,
     lower_bound: float | None = None,
 ) -> Approximation:
-    """Return the approximation with these factors; error and norm are divided by ``2**exponent``."""
+    """Return the approximation with these factors; errors, norm and bounds are divided by ``2**exponent``."""
     relative_error = error / norm if norm else 0.0
     single = matrix.dtype != np.float64
     return Approximation(
@@ -43,14 +46,15 @@ def assembled(
             tuple(f.method for f in found),
             tuple(math.ldexp(f.excess + _CAST * single * f.norm, exponent) for f in found),
             math.ldexp(norm, exponent),
+            math.ldexp(outside, exponent),
+            math.ldexp(norm_bound, exponent),
         ),
     )
 
 
 def energy(parts: Iterable[Matrix], exponent: int) -> float:
     """Return the sum of the squares of all entries divided by ``2**exponent``."""
-    scaled_parts = (scaled(part, exponent) for part in parts)
-    return math.fsum(x for part in scaled_parts for x in np.einsum("ij,ij->i", part, part).tolist())
+    return math.fsum(energy_of(scaled(part, exponent)) for part in parts)
 
 
 def row_slabs(matrix: Matrix) -> Iterator[Matrix]:

@@ -32,6 +32,7 @@ from lowrank_blocks.spectra import (
     block_spectra,
     common_exponent,
     leading_factors,
+    norm_rounding,
     promise,
     scaled,
 )
@@ -70,8 +71,10 @@ class Decomposition:
     @property
     def accuracy(self) -> Accuracy:
         """How the spectrum of every block was computed, and bounds on the errors taken from it."""
-        bounds = tuple(math.ldexp(b, self._exponent) for b in self._found.bounds)
-        return Accuracy(self._found.methods, bounds, self.norm)
+        *bounds, outside, norm_bound = (
+            math.ldexp(b, self._exponent) for b in (*self._found.bounds, self._outside, self._norm_bound)
+        )
+        return Accuracy(self._found.methods, tuple(bounds), self.norm, outside, norm_bound)
 
     @property
     def norm(self) -> float:
@@ -166,6 +169,8 @@ class Decomposition:
             exponent=self._exponent,
             error=self._scaled_error(choice.ranks),
             norm=self._scaled_norm,
+            outside=self._outside,
+            norm_bound=self._norm_bound,
             guarantee=choice.guarantee,
             lower_bound=self.lower_bound(choice),
         )
@@ -196,6 +201,14 @@ class Decomposition:
     @property
     def _scaled_norm(self) -> float:
         return self._scaled_error(np.zeros_like(self.costs))
+
+    @property
+    def _outside(self) -> float:
+        return norm_rounding(math.sqrt(self._uncovered))
+
+    @property
+    def _norm_bound(self) -> float:
+        return math.hypot(self._outside, *self._found.norm_bounds)
 
     def _scaled_error(self, ranks: Ranks) -> float:
         kept_out = [float(tail[r]) for tail, r in zip(self._found.tails, ranks, strict=True)]

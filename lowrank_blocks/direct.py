@@ -12,7 +12,7 @@ from lowrank_blocks.approximation import Approximation
 from lowrank_blocks.assembly import assembled, energy, require_norm, row_slabs
 from lowrank_blocks.budgets import block_cost
 from lowrank_blocks.ranks import Allocation, Ranks, adaptive, uniform
-from lowrank_blocks.spectra import BlockFactors, common_exponent, leading_factors, promise
+from lowrank_blocks.spectra import BlockFactors, common_exponent, leading_factors, norm_rounding, promise
 from lowrank_blocks.structures import Structure
 
 _SMALLEST_SIDE = 64  # blocks below this are decomposed whatever the rank
@@ -34,10 +34,10 @@ def approximate_directly(
     found = leading_factors(structure.split(matrix), ranks, exponent, promise(matrix.dtype))
     if allocate is adaptive:
         found = [_without_zeros(f) for f in found]
-    error = norm
+    error = outside = norm
     if ranks.any():
-        left = [energy(structure.uncovered(matrix), exponent), *(f.error**2 for f in found)]
-        error = math.sqrt(math.fsum(left))
+        outside = math.sqrt(energy(structure.uncovered(matrix), exponent))
+        error = math.hypot(outside, *(f.error for f in found))
     return assembled(
         matrix,
         structure,
@@ -45,6 +45,8 @@ def approximate_directly(
         exponent=exponent,
         error=error,
         norm=norm,
+        outside=norm_rounding(outside),
+        norm_bound=norm_rounding(norm),
         guarantee="optimal ranks" if allocate is adaptive else "given ranks",
     )
 

@@ -65,7 +65,7 @@ def test_bounds_of_factors_hold(matrix, rank):
     values, vectors = leading._top_eigenpairs(gram.gram(matrix, both_halves=True), rank)
     for tolerance in (1e-15, 1.0):
         question.tolerance = tolerance
-        found = question.judged(vectors.copy(), "gram", lambda: question.slack(values[:1]))
+        found = question.judged(vectors.copy(), "gram", lambda error: question.missed(error, values))
         if found is not None:
             assert mpmath.mpf(found.error) - true <= found.excess + 4e-16 * norm
 
@@ -128,12 +128,12 @@ def test_vectors_that_are_not_the_leading_ones_are_refused():
     matrix = hard_matrices(80, 80)["power law"]
     u = np.linalg.svd(matrix)[0]
     question = leading._Question(matrix, 4, 1e-10, None)
-    assert question.judged(u[:, 1:5], "gram", lambda: np.inf) is None
+    assert question.judged(u[:, 1:5], "gram", lambda _: np.inf) is None
     tails, exponent = gesvd_tails(matrix)
     known = leading.Known(np.ldexp(tails[4], exponent), 1e-14)
     question = leading._Question(matrix, 4, 1e-10, known)
-    assert question.judged(u[:, 1:5], "gram", lambda: np.inf) is None
-    assert question.judged(u[:, :4], "gram", lambda: np.inf) is not None
+    assert question.judged(u[:, 1:5], "gram", lambda _: np.inf) is None
+    assert question.judged(u[:, :4], "gram", lambda _: np.inf) is not None
 
 
 def test_lanczos_that_misses_a_vector_is_refused():

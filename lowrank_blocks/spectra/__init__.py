@@ -4,7 +4,7 @@ Nothing outside imports what is behind it, so that another array library can ser
 """
 
 from lowrank_blocks.spectra.bounds import Accuracy, promise
-from lowrank_blocks.spectra.energies import tail_energy
+from lowrank_blocks.spectra.energies import energy, norm_rounding, tail_energy
 from lowrank_blocks.spectra.factors import BlockFactors, Factors, leading_factors
 from lowrank_blocks.spectra.lapack import orthonormal_columns
 from lowrank_blocks.spectra.leading import Known
@@ -21,7 +21,9 @@ __all__ = [
     "Spectrum",
     "block_spectra",
     "common_exponent",
+    "energy",
     "leading_factors",
+    "norm_rounding",
     "orthonormal_columns",
     "promise",
     "safe_exponent",

@@ -2,8 +2,10 @@
 
 The model is the standard one of rounding errors with mean zero (Higham & Mary, "A new approach to
 probabilistic rounding error analysis", doi 10.1137/18M1226312): errors grow with the root of the
-length of a computation, not with the length. The constants are at least five times what was seen
-on the hardest of many spectra; the tests hold them against 50-digit arithmetic and LAPACK.
+length of a computation, not with the length. Sums of equal numbers are the exception: their rounding
+errors have one sign, and grow with the length; every sum over the longer side is charged with it. The
+constants are at least five times what was seen on the hardest of many spectra; the tests hold them
+against 50-digit arithmetic and LAPACK.
 """
 
 from __future__ import annotations
@@ -15,12 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lowrank_blocks.spectra.energies import tail_energy
+from lowrank_blocks.spectra.energies import UNIT, norm_rounding, tail_energy, tail_rounding
+from lowrank_blocks.spectra.svd import lengths
 
 Values = NDArray[np.float64]
 
-UNIT = 2.0**-53
-PROMISE_DOUBLE = 1e-10
+PROMISE_DOUBLE = 9.9e-11  # of 1e-10: the norm and the energy outside the blocks take the rest
 PROMISE_SINGLE = 1e-8  # of 1e-7: the rounding of both factors to float32 takes the rest
 
 # What rounding adds to a Gram matrix and its eigenvalues: in the spectral norm, in units of
@@ -31,6 +33,7 @@ _ALL = 80.0
 _TRACE = 8.0
 _LAPACK = 16.0  # backward error of an SVD, in units of root * UNIT * norm ...
 _DROPPED = 100.0  # ... and of UNIT * norm: dbdsqr drops entries of a bidiagonal matrix up to 98.7 UNIT
+_RESIDUAL = 4.0  # rounding of a product of factors, in units of (1 + sqrt(rank)) * UNIT * the norm
 _PANEL = 256  # products this long are summed as one
 
 
@@ -43,28 +46,34 @@ class Accuracy:
     methods : tuple of str
         One a block: ``"lapack"`` (SVD), ``"gram"`` (the Gram matrix of the smaller side, and finer
         ones of what it does not tell), ``"lanczos"`` (block Lanczos, proved to have missed nothing) or
-        ``"zero"`` (nothing to compute).
+        ``"zero"`` (nothing but a norm).
     bounds : tuple of float
         One a block, in the units of the matrix. For a `Decomposition`: how far the error of the block
         can be from the optimum, at any rank. For an `Approximation`: how far the error of the block's
-        factors can be above the optimum at their rank, or the reported error be off.
+        factors can be above the optimum at their rank, and the reported error be off it.
     norm : float
         Frobenius norm of the matrix.
+    outside : float
+        How far rounding can have moved the norm of the entries in no block.
+    norm_bound : float
+        How far rounding can have moved `norm`.
     """
 
     methods: tuple[str, ...]
     bounds: tuple[float, ...]
     norm: float
+    outside: float = 0.0
+    norm_bound: float = 0.0
 
     @property
     def bound(self) -> float:
         """The same for the error of the whole matrix, in its units."""
-        return math.hypot(*self.bounds)
+        return math.hypot(*self.bounds, self.outside)
 
     @property
     def relative_bound(self) -> float:
         """The same for the relative error; 0 for a matrix of zeros."""
-        return self.bound / self.norm if self.norm else 0.0
+        return (self.bound + self.norm_bound) / self.norm if self.norm else 0.0
 
     def __repr__(self) -> str:
         used = ", ".join(f"{self.methods.count(m)} by {m}" for m in sorted(set(self.methods)))
@@ -81,11 +90,20 @@ def root(shape: tuple[int, ...]) -> float:
     return math.sqrt(shape[-2] + shape[-1] / _PANEL)
 
 
+def added(length: int) -> float:
+    """Bound the rounding of a sum of so many products of one sign, in units of UNIT times the sum.
+
+    Rounding has no mean of zero where the products are equal. BLAS sums panels of them.
+    """
+    return min(length, _PANEL) / 2 + length / (2 * _PANEL)
+
+
 def eigen_sum(values: Values, trace: Any, shape: tuple[int, ...], count: Any) -> Any:
     """Bound what rounding adds to the sum of `count` eigenvalues of a Gram matrix.
 
     A perturbation moves such a sum by at most `count` times its spectral norm, and by at most
-    ``sqrt(count)`` times its Frobenius norm.
+    ``sqrt(count)`` times its Frobenius norm. What equal products add up to has the signs of the Gram
+    matrix, and moves it by no more than in proportion.
 
     Parameters
     ----------
@@ -98,7 +116,8 @@ def eigen_sum(values: Values, trace: Any, shape: tuple[int, ...], count: Any) ->
     count : int or array of int
         How many eigenvalues.
     """
-    return np.minimum(count * _spectral(values, shape), np.sqrt(count) * _frobenius(trace, shape))
+    alike = UNIT * added(shape[-1]) * np.minimum(count * np.square(values[..., :1]), trace)
+    return np.minimum(count * _spectral(values, shape), np.sqrt(count) * _frobenius(trace, shape)) + alike
 
 
 def gram_energy(values: Values, shape: tuple[int, ...]) -> Values:
@@ -109,12 +128,14 @@ def gram_energy(values: Values, shape: tuple[int, ...]) -> Values:
     ranks = np.arange(float(shape[-2]))
     trace = np.square(values).sum(axis=-1, keepdims=True)
     from_below = eigen_sum(values, trace, shape, shape[-2] - ranks)
-    return np.asarray(np.minimum(from_below, np.sqrt(ranks + 1) * _frobenius(trace, shape)))
+    from_above = np.sqrt(ranks + 1) * _frobenius(trace, shape) + UNIT * added(shape[-1]) * trace
+    return np.asarray(np.minimum(from_below, from_above))
 
 
 def gram_error(values: Values, shape: tuple[int, ...]) -> Values:
     """Bound the errors of ``sqrt(tail_energy(values))`` at ranks ``0, ..., k - 1``, from a Gram matrix."""
-    return error_of_root(tail_energy(values)[..., :-1], gram_energy(values, shape))
+    tails = tail_energy(values)[..., :-1]
+    return error_of_root(tails, gram_energy(values, shape) + tail_rounding(tails))
 
 
 def _spectral(values: Values, shape: tuple[int, ...]) -> Values:
@@ -145,6 +166,17 @@ def error_of_root(energy: Values, slack: Values) -> Values:
     return np.where(certain, slack / np.where(certain, most, 1.0), np.sqrt(slack))
 
 
+def residual_rounding(error: float, norm: float, rank: int) -> float:
+    """Bound what rounding adds to the error that factors are seen to leave.
+
+    It is that of the product of the factors, which are rounded themselves, and of the sum of squares.
+    """
+    return _RESIDUAL * (1 + math.sqrt(rank)) * UNIT * norm + norm_rounding(error)
+
+
 def lapack_norm(norm: Any, shape: tuple[int, ...]) -> Any:
-    """Bound the error of any truncation error of a block whose SVD is LAPACK's."""
-    return (_DROPPED + _LAPACK * root(shape)) * UNIT * norm
+    """Bound the error of any truncation error of a block whose SVD is LAPACK's.
+
+    Sums of equal numbers over the longer side, in panels if it is long, are off in proportion to it.
+    """
+    return (_DROPPED + _LAPACK * root(shape) + sum(lengths(shape))) * UNIT * norm

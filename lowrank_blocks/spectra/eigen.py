@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowrank_blocks.spectra.address import WORK, call
-from lowrank_blocks.spectra.bounds import UNIT
+from lowrank_blocks.spectra.energies import UNIT
 
 Array = NDArray[np.float64]
+Places = NDArray[np.intp]
 
 
 class Tridiagonal:
@@ -46,34 +47,36 @@ class Tridiagonal:
             If LAPACK does not find them.
         """
         side = len(self.values)
-        # Inverse iteration, the faster, knows nothing of a matrix that falls into parts.
-        apart = (np.abs(self._beside[: side - 1]) <= UNIT * np.abs(self.values).max()).any()
-        found = (self._represented if apart else self._iterated)(first, last)
+        found = self._iterated(first, last)
         work = np.empty(WORK * side)
         ends = found, side, work, len(work)
         call("dormtr", b"L", b"L", b"N", side, len(found), self._reflectors, side, self._factors, *ends)
         return found[::-1].T
 
     def _iterated(self, first: int, last: int) -> Array:
-        """Inverse iteration; rows are Fortran's columns, ascending."""
+        """Inverse iteration, part by part; rows are Fortran's columns, ascending."""
         side, count = len(self.values), last - first
-        values, vectors = np.zeros(side), np.empty((count, side))
-        values[:count] = self.values[first:last][::-1]
-        one_part = np.ones(side, np.intc), np.full(side, side, np.intc)
+        ends, values, part = self._parts()
+        chosen = np.sort(np.argsort(-values, kind="stable")[first:last])
+        wanted, owners, splits = np.zeros(side), np.ones(side, np.intc), np.full(side, side, np.intc)
+        wanted[:count], owners[:count], splits[: len(ends)] = values[chosen], part[chosen] + 1, ends
+        vectors, matrix = np.empty((count, side)), (self._diagonal, self._beside)
         work = np.empty(5 * side), np.empty(side, np.intc), np.empty(count, np.intc)
-        matrix = self._diagonal, self._beside
-        call("dstein", side, *matrix, count, values, *one_part, vectors, side, *work)
-        return vectors
+        call("dstein", side, *matrix, count, wanted, owners, splits, vectors, side, *work)
+        return vectors[np.argsort(wanted[:count], kind="stable")] if len(ends) > 1 else vectors
 
-    def _represented(self, first: int, last: int) -> Array:
-        """Relatively robust representations; rows are Fortran's columns, ascending."""
-        side, count = len(self.values), last - first
-        matrix = self._diagonal.copy(), self._beside.copy()
-        wanted = 0.0, 0.0, side - last + 1, side - first
-        found, vectors, support = np.zeros(1, np.intc), np.empty((count, side)), np.empty(2 * count, np.intc)
-        results = found, np.empty(side), vectors, side, count, support, np.ones(1, np.intc)
-        work, more = np.empty(18 * side), np.empty(10 * side, np.intc)
-        call("dstemr", b"V", b"I", side, *matrix, *wanted, *results, work, len(work), more, len(more))
-        if found[0] != count:
-            raise np.linalg.LinAlgError(f"dstemr found {found[0]} of {count} eigenvectors")
-        return vectors
+    def _parts(self) -> tuple[Places, Array, Places]:
+        """Return the ends of the parts that the matrix falls into, their values, and which part has each.
+
+        Inverse iteration knows nothing of parts, and the value at a place of all may be that of any.
+        """
+        side = len(self.values)
+        apart = np.abs(self._beside[: side - 1]) <= UNIT * np.abs(self.values).max()
+        ends = np.append(np.flatnonzero(apart) + 1, side)
+        if len(ends) == 1:
+            return ends, self.values[::-1], np.zeros(side, np.intp)
+        values, starts = self._diagonal.copy(), np.append(0, ends[:-1])
+        for start, end in zip(starts, ends, strict=True):
+            if end - start > 1:
+                call("dsterf", int(end - start), values[start:end], self._beside[start:end].copy())
+        return ends, values, np.repeat(np.arange(len(ends)), ends - starts)

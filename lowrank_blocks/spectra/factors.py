@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from lowrank_blocks._validation import Matrix
 from lowrank_blocks.spectra.bounds import PROMISE_DOUBLE, lapack_norm
-from lowrank_blocks.spectra.energies import tail_energy
+from lowrank_blocks.spectra.energies import energy, norm_rounding, tail_energy
 from lowrank_blocks.spectra.gram import flat
-from lowrank_blocks.spectra.lapack import lapack_svd
 from lowrank_blocks.spectra.leading import SVD_BELOW, Known, leading
 from lowrank_blocks.spectra.scaling import common_exponent, scaled, stacked
 from lowrank_blocks.spectra.slabs import groups, restored, slabs
+from lowrank_blocks.spectra.svd import lapack_svd
 from lowrank_blocks.spectra.threads import one_blas_thread, parallel
 
 Factors = tuple[Matrix, Matrix]
@@ -103,7 +103,7 @@ def _stacked(blocks: Sequence[Matrix], ranks: Sequence[int], exponent: int) -> l
             _turned((b[i, :, :rank], a[i, :rank]), blocks[i]),
             math.ldexp(float(np.linalg.norm(s[i, :rank])), shift),
             math.ldexp(float(left[i, rank]), shift),
-            0.0 if nothing else math.ldexp(float(excess[i]), shift),
+            math.ldexp(float(excess[i]), shift),
             "zero" if nothing else "lapack",
         )
 
@@ -116,7 +116,8 @@ def _alone(block: Matrix, rank: int, exponent: int, accuracy: float, known: Know
     rows, shift = scaled(flat(block), own), own - exponent
     if rank == 0 or not rows.any():
         zeros = np.zeros((block.shape[0], rank)), np.zeros((rank, block.shape[1]))
-        return BlockFactors(zeros, 0.0, math.ldexp(float(np.linalg.norm(rows)), shift), 0.0, "zero")
+        norm = math.ldexp(math.sqrt(energy(rows)), shift)
+        return BlockFactors(zeros, 0.0, norm, norm_rounding(norm), "zero")
     if known is not None:
         known = Known(math.ldexp(known.error, -shift), math.ldexp(known.bound, -shift))
     best = leading(rows, rank, accuracy, known)

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lowrank_blocks.spectra.bounds import UNIT, eigen_sum, root
-from lowrank_blocks.spectra.energies import energy
+from lowrank_blocks.spectra.bounds import eigen_sum, root
+from lowrank_blocks.spectra.energies import UNIT, energy
 from lowrank_blocks.spectra.gram import times
 
 Array = NDArray[np.float64]

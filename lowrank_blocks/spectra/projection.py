@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lowrank_blocks.spectra.address import WORK, call
 from lowrank_blocks.spectra.gram import times
-from lowrank_blocks.spectra.lapack import lapack_svd
+from lowrank_blocks.spectra.svd import lapack_svd
 from lowrank_blocks.spectra.threads import panels, parallel
 
 Array = NDArray[np.float64]
