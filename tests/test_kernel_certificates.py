@@ -116,13 +116,13 @@ def test_the_bounds_of_a_whole_matrix():
 
 def test_equal_values_are_summed_without_a_drift():
     """Of a flat spectrum every tail is known, and a million values are no worse."""
-    for count in (64, 65, 1000, 1_000_000):
+    for count in (256, 257, 1000, 1_000_000):
         curve = lb.spectra.tail_energy(np.full(count, 0.1))
         exact = np.arange(count, -1, -1) * np.longdouble(0.1) ** 2
         assert (np.diff(curve) <= 0).all()
         assert curve[-1] == 0.0
         off = np.abs(curve - exact)[:-1] / exact[:-1]
-        assert off.max() <= (max(np.sqrt(count), 32) + 4) * 2.0**-53
+        assert off.max() <= (max(np.sqrt(count), 128) + 4) * 2.0**-53
 
 
 def test_the_oracles_agree():

@@ -35,6 +35,8 @@ _LAPACK = 16.0  # backward error of an SVD, in units of root * UNIT * norm ...
 _DROPPED = 100.0  # ... and of UNIT * norm: dbdsqr drops entries of a bidiagonal matrix up to 98.7 UNIT
 _RESIDUAL = 4.0  # rounding of a product of factors, in units of (1 + sqrt(rank)) * UNIT * the norm
 _PANEL = 256  # products this long are summed as one
+_EQUAL = 0.375  # error of a sum of equal numbers, in units of UNIT * their count * the sum, at worst
+_KINDS = 8  # directions in which equal products can err
 
 
 @dataclass(frozen=True)
@@ -91,19 +93,19 @@ def root(shape: tuple[int, ...]) -> float:
 
 
 def added(length: int) -> float:
-    """Bound the rounding of a sum of so many products of one sign, in units of UNIT times the sum.
+    """Bound the rounding of a sum of so many equal products, in units of UNIT times the sum.
 
-    Rounding has no mean of zero where the products are equal. BLAS sums panels of them.
+    While a running sum has one exponent all its errors are equal, and may be half a last place. BLAS sums
+    panels of them.
     """
-    return min(length, _PANEL) / 2 + length / (2 * _PANEL)
+    return _EQUAL * (min(length, _PANEL) + length / _PANEL)
 
 
 def eigen_sum(values: Values, trace: Any, shape: tuple[int, ...], count: Any) -> Any:
     """Bound what rounding adds to the sum of `count` eigenvalues of a Gram matrix.
 
     A perturbation moves such a sum by at most `count` times its spectral norm, and by at most
-    ``sqrt(count)`` times its Frobenius norm. What equal products add up to has the signs of the Gram
-    matrix, and moves it by no more than in proportion.
+    ``sqrt(count)`` times its Frobenius norm; where products are equal, in proportion.
 
     Parameters
     ----------
@@ -116,26 +118,33 @@ def eigen_sum(values: Values, trace: Any, shape: tuple[int, ...], count: Any) ->
     count : int or array of int
         How many eigenvalues.
     """
-    alike = UNIT * added(shape[-1]) * np.minimum(count * np.square(values[..., :1]), trace)
-    return np.minimum(count * _spectral(values, shape), np.sqrt(count) * _frobenius(trace, shape)) + alike
+    in_proportion = UNIT * added(shape[-1]) * np.minimum(count * np.square(values[..., :1]), trace)
+    return _centred(values, trace, shape, count) + in_proportion
 
 
-def gram_energy(values: Values, shape: tuple[int, ...]) -> Values:
-    """Bound the errors of the energies left by ranks ``0, ..., k - 1``, taken from a Gram matrix.
+def gram_energy(values: Values, tails: Values, shape: tuple[int, ...]) -> Values:
+    """Bound the errors of the energies `tails` left by ranks ``0, ..., k - 1``, taken from a Gram matrix.
 
-    They are sums of the least eigenvalues, and the trace less sums of the largest.
+    They are sums of the least eigenvalues, and the trace less sums of the largest. Equal products move
+    them in proportion, and in the few directions that rows of few kinds span.
     """
-    ranks = np.arange(float(shape[-2]))
-    trace = np.square(values).sum(axis=-1, keepdims=True)
-    from_below = eigen_sum(values, trace, shape, shape[-2] - ranks)
-    from_above = np.sqrt(ranks + 1) * _frobenius(trace, shape) + UNIT * added(shape[-1]) * trace
-    return np.asarray(np.minimum(from_below, from_above))
+    side, alike = shape[-2], UNIT * added(shape[-1])
+    ranks = np.arange(float(side))
+    trace, largest = np.square(values).sum(axis=-1, keepdims=True), np.square(values[..., :1])
+    below = _centred(values, trace, shape, side - ranks) + alike * _KINDS / side * (side - ranks) * largest
+    above = np.sqrt(ranks + 1) * _frobenius(trace, shape) + alike * trace
+    return np.asarray(np.minimum(below, above) + alike * tails + tail_rounding(tails))
 
 
 def gram_error(values: Values, shape: tuple[int, ...]) -> Values:
     """Bound the errors of ``sqrt(tail_energy(values))`` at ranks ``0, ..., k - 1``, from a Gram matrix."""
     tails = tail_energy(values)[..., :-1]
-    return error_of_root(tails, gram_energy(values, shape) + tail_rounding(tails))
+    return error_of_root(tails, gram_energy(values, tails, shape))
+
+
+def _centred(values: Values, trace: Any, shape: tuple[int, ...], count: Any) -> Any:
+    """Bound the part of such a sum's error that has a mean of zero."""
+    return np.minimum(count * _spectral(values, shape), np.sqrt(count) * _frobenius(trace, shape))
 
 
 def _spectral(values: Values, shape: tuple[int, ...]) -> Values:

@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 UNIT = 2.0**-53
 _PIECE = 256  # squares that are summed as one
 _PAIRWISE = 16.0  # error of numpy's pairwise sum of the pieces, in units of UNIT
-_RUNNING = 64  # squares up to so many are summed one after another
+_RUNNING = 256  # squares up to so many are summed one after another
 
 
 def tail_energy(spectra: Array) -> Array:

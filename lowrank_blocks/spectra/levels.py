@@ -30,7 +30,7 @@ from lowrank_blocks.spectra.bounds import (
     untold_energy,
 )
 from lowrank_blocks.spectra.eigen import Tridiagonal
-from lowrank_blocks.spectra.energies import UNIT, energy, tail_energy, tail_rounding
+from lowrank_blocks.spectra.energies import UNIT, energy, tail_energy
 from lowrank_blocks.spectra.gram import flat, gram, times
 from lowrank_blocks.spectra.lapack import orthonormal_columns
 from lowrank_blocks.spectra.projection import Projection, coupling, projected, without
@@ -158,7 +158,7 @@ def _with_least(rows: Array, vectors: Array, first: Solved, allowed: float) -> S
     coupled = 2 * (leak / math.sqrt(floor) + float(lapack_norm(norm, rows.shape))) + skew * reached
     values = np.append(first.values[:start], rest.values)
     was, tails = tail_energy(first.values), tail_energy(values)
-    slack = gram_energy(first.values, rows.shape) + tail_rounding(was[:-1]) + abs(tails[start] - was[start])
+    slack = gram_energy(first.values, was[:-1], rows.shape) + abs(tails[start] - was[start])
     uncertain = error_of_root(tails[:start], slack[:start])
     return Solved(values, np.append(uncertain, rest.bounds + coupled), "gram")
 
