@@ -59,7 +59,6 @@ def test_bounds_of_stacked_factors_hold(matrix, rank):
 def test_bounds_of_factors_hold(matrix, rank):
     """The residual of factors from a Gram matrix is above the optimum by at most their excess."""
     rank = min(rank, len(matrix) - 1)
-    norm = float(np.linalg.norm(matrix))
     true = exact_tails(matrix)[rank]
     question = leading._Question(matrix, rank, np.inf, None)
     values, vectors = leading._top_eigenpairs(gram.gram(matrix, both_halves=True), rank)
