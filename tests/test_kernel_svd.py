@@ -52,7 +52,7 @@ def test_the_bound_of_long_blocks_is_far_below_the_promise():
     """It counts the lengths of short ones, and those of panels of long ones."""
     assert lapack_norm(1.0, (100, 800)) - lapack_norm(1.0, (100, 300)) >= 500 * UNIT
     for shape in [(1, 10**8), (3, 10**7), (143, 4 * 10**6), (2000, 10**6)]:
-        assert 1000 * UNIT <= lapack_norm(1.0, shape) <= 3e-12
+        assert 1000 * UNIT <= lapack_norm(1.0, shape) <= 5e-12
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 255), (3, 256), (5, 257), (300, 700), (1, 100_000)], ids=str)
