@@ -33,6 +33,7 @@ from lowrank_blocks.linalg import (
     block_spectra,
     common_exponent,
     leading_factors,
+    norm_rounding,
     promise,
     scaled,
 )
@@ -79,7 +80,14 @@ class Decomposition(ReadOnly):
     @property
     def accuracy(self) -> Accuracy:
         """How the spectrum of every block was computed, and bounds on the errors taken from it."""
-        return Accuracy.of(self._found.methods, self._found.bounds, self._scaled_norm, self._exponent)
+        return Accuracy.of(
+            self._found.methods,
+            self._found.bounds,
+            self._scaled_norm,
+            self._exponent,
+            outside=self._outside,
+            norm_bound=self._norm_bound,
+        )
 
     @property
     def norm(self) -> float:
@@ -186,6 +194,8 @@ class Decomposition(ReadOnly):
             exponent=self._exponent,
             error=self._scaled_error(choice.ranks),
             norm=self._scaled_norm,
+            outside=self._outside,
+            norm_bound=self._norm_bound,
             guarantee=choice.guarantee,
             lower_bound=self.lower_bound(choice),
         )
@@ -216,6 +226,14 @@ class Decomposition(ReadOnly):
     @property
     def _scaled_norm(self) -> float:
         return self._scaled_error(np.zeros_like(self.costs))
+
+    @property
+    def _outside(self) -> float:
+        return norm_rounding(math.sqrt(self._uncovered))
+
+    @property
+    def _norm_bound(self) -> float:
+        return math.hypot(self._outside, *self._found.norm_bounds)
 
     def _scaled_error(self, ranks: Ranks) -> float:
         kept_out = [float(tail[r]) for tail, r in zip(self._found.tails, ranks, strict=True)]

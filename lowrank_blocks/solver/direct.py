@@ -9,7 +9,7 @@ import numpy as np
 
 from lowrank_blocks._validation import Matrix, as_count, is_narrow
 from lowrank_blocks.allocation.ranks import Allocation, Ranks, adaptive, uniform, unit_cost
-from lowrank_blocks.linalg import BlockFactors, common_exponent, leading_factors, promise
+from lowrank_blocks.linalg import BlockFactors, common_exponent, leading_factors, norm_rounding, promise
 from lowrank_blocks.solver.approximation import Approximation
 from lowrank_blocks.solver.assembly import assembled, energy, require_norm, row_slabs
 from lowrank_blocks.structures.base import Layout, Structure
@@ -35,10 +35,10 @@ def approximate_directly(
     found = leading_factors(layout.split(matrix), ranks, exponent, promise(matrix.dtype), single=single)
     if allocate is adaptive:
         found = [_without_zeros(f) for f in found]
-    error = norm
+    error = outside = norm
     if ranks.any():
-        left = [energy(layout.outside(matrix), exponent), *(f.error**2 for f in found)]
-        error = math.sqrt(math.fsum(left))
+        outside = math.sqrt(energy(layout.outside(matrix), exponent))
+        error = math.hypot(outside, *(f.error for f in found))
     best = allocate is adaptive or len(costs) == 1  # the largest rank of one block that fits
     made = assembled(
         matrix,
@@ -47,6 +47,8 @@ def approximate_directly(
         exponent=exponent,
         error=error,
         norm=norm,
+        outside=norm_rounding(outside),
+        norm_bound=norm_rounding(norm),
         guarantee="optimal ranks" if allocate is adaptive else "given ranks",
         lower_bound=error / (norm or 1.0) if best else None,  # of several blocks only spectra could tell
     )
