@@ -100,6 +100,13 @@ def true_error(matrix: np.ndarray, made: lb.Approximation) -> np.floating:
     return np.sqrt(np.square(rest).sum())
 
 
+def tails_of_constant(block: np.ndarray) -> np.ndarray:
+    """Return the least errors of a block whose entries are all equal."""
+    tails = np.zeros(min(block.shape) + 1, LONG)
+    tails[0] = abs(LONG(block[0, 0])) * np.sqrt(LONG(block.size))
+    return tails
+
+
 def tails_of_few_kinds(block: np.ndarray) -> np.ndarray:
     """Return the least errors of a block with a few distinct rows and columns, from 50 digits.
 
