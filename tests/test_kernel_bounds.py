@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernel_cases import exact_tails, gesvd_tails, hard_matrices, small_matrices
+from kernel_cases import exact_tails, gesvd_tails, hard_matrices, rotated, small_matrices
 
 import lowrank_blocks as lb
 from lowrank_blocks.linalg import eigen, gram, krylov, leading, leading_factors, levels, tail_energy
@@ -59,15 +59,18 @@ def test_bounds_of_stacked_factors_hold(matrix, rank):
 def test_bounds_of_factors_hold(matrix, rank):
     """The residual of factors from a Gram matrix is above the optimum by at most their excess."""
     rank = min(rank, len(matrix) - 1)
-    norm = float(np.linalg.norm(matrix))
     true = exact_tails(matrix)[rank]
     question = leading._Question(matrix, rank, np.inf, None)
     values, vectors = leading._top_eigenpairs(gram.gram(matrix, both_halves=True), rank)
     for tolerance in (1e-15, 1.0):
         question.tolerance = tolerance
-        found = question.judged(vectors.copy(), "gram", lambda: question.slack(values[:1]))
+        found = question.judged(vectors.copy(), "gram", lambda error: question.missed(error, values))
         if found is not None:
-            assert mpmath.mpf(found.error) - true <= found.excess + 4e-16 * norm
+            product = (found.part.basis * found.part.values) @ found.part.rows
+            with mpmath.workdps(50):
+                left = mpmath.mnorm(mpmath.matrix(matrix.tolist()) - mpmath.matrix(product.tolist()), "f")
+            assert left - true <= found.excess
+            assert mpmath.mpf(found.error) - true <= found.excess
 
 
 @pytest.mark.parametrize("shape", [(96, 96), (70, 300), (200, 200)], ids=str)
@@ -128,12 +131,30 @@ def test_vectors_that_are_not_the_leading_ones_are_refused():
     matrix = hard_matrices(80, 80)["power law"]
     u = np.linalg.svd(matrix)[0]
     question = leading._Question(matrix, 4, 1e-10, None)
-    assert question.judged(u[:, 1:5], "gram", lambda: np.inf) is None
+    assert question.judged(u[:, 1:5], "gram", lambda _: np.inf) is None
     tails, exponent = gesvd_tails(matrix)
     known = leading.Known(np.ldexp(tails[4], exponent), 1e-14)
     question = leading._Question(matrix, 4, 1e-10, known)
-    assert question.judged(u[:, 1:5], "gram", lambda: np.inf) is None
-    assert question.judged(u[:, :4], "gram", lambda: np.inf) is not None
+    assert question.judged(u[:, 1:5], "gram", lambda _: np.inf) is None
+    assert question.judged(u[:, :4], "gram", lambda _: np.inf) is not None
+
+
+@pytest.mark.parametrize("gap", [1e-12, 1e-11, 1e-9, 1e-3])
+def test_what_vectors_miss_is_measured(gap):
+    """The second of two vectors in place of the first: its excess is certified, or it is refused."""
+    values = np.append([1.0, 1 - gap], 1e-3 / np.arange(1, 79))
+    matrix = rotated(80, 90, values)
+    u = np.linalg.svd(matrix)[0]
+    question = leading._Question(matrix, 1, 1e-10, None)
+    squares = np.linalg.eigvalsh(matrix @ matrix.T)[:-2:-1]
+    found = question.judged(u[:, 1:2], "gram", lambda error: question.missed(error, squares))
+    left = np.sqrt(np.sum(values[1:] ** 2) + np.array([0.0, 1 - (1 - gap) ** 2]))
+    if gap >= 1e-9:
+        assert found is None
+    else:
+        assert left[1] - left[0] <= found.excess <= left[1] - left[0] + 2e-13
+    right = question.judged(u[:, :1], "gram", lambda error: question.missed(error, squares))
+    assert right.excess <= 2e-13
 
 
 def test_lanczos_that_misses_a_vector_is_refused():

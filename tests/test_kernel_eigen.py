@@ -55,6 +55,25 @@ def test_vectors_of_matrices_that_fall_into_parts(name):
         assert np.linalg.norm(left) <= 1e-12 * reduced.values[0]
 
 
+@pytest.mark.parametrize("sizes", [(1, 1, 30), (20, 20, 20), (5, 40, 1, 1, 9)], ids=str)
+def test_vectors_are_those_of_the_part_that_has_the_value(sizes):
+    """Parts whose leading values are close: the one at a place of all may be in any of them."""
+    rng, side = np.random.default_rng(len(sizes)), sum(sizes)
+    matrix, ends = np.zeros((side, side)), np.cumsum(sizes)
+    for size, end, step in zip(sizes, ends, rng.permutation(len(sizes)), strict=True):
+        q = np.linalg.qr(rng.standard_normal((size, size)))[0]
+        values = 0.5 * rng.random(size)
+        values[0] = 1 + 1e-9 * step
+        matrix[end - size : end, end - size : end] = (q * values) @ q.T
+    reduced = Tridiagonal(matrix.copy())
+    assert len(reduced._parts()[0]) >= len(sizes)
+    for first, last in {(0, 1), (1, 2), (0, len(sizes)), (len(sizes) - 1, side // 2), (side - 2, side)}:
+        vectors = reduced.vectors(first, last)
+        np.testing.assert_allclose(vectors.T @ vectors, np.eye(last - first), rtol=0, atol=1e-13)
+        claimed = vectors * reduced.values[first:last]
+        np.testing.assert_allclose(matrix @ vectors, claimed, rtol=0, atol=1e-14)
+
+
 @pytest.mark.parametrize("rank", [1, 23, 24, 69])
 def test_leading_pairs_need_no_lower_half(rank):
     """Lanczos may have written there; some pairs or all, they are the same."""

@@ -4,7 +4,7 @@ Nothing outside imports what is behind it, so that another array library can ser
 """
 
 from lowrank_blocks.linalg.bounds import Accuracy, promise
-from lowrank_blocks.linalg.energies import tail_energy
+from lowrank_blocks.linalg.energies import energy, norm_rounding, tail_energy
 from lowrank_blocks.linalg.factors import BlockFactors, Factors, leading_factors
 from lowrank_blocks.linalg.lapack import orthonormal_columns
 from lowrank_blocks.linalg.leading import Known
@@ -24,7 +24,9 @@ __all__ = [
     "Spectrum",
     "block_spectra",
     "common_exponent",
+    "energy",
     "leading_factors",
+    "norm_rounding",
     "orthonormal_columns",
     "promise",
     "safe_exponent",

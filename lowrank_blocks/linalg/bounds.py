@@ -2,8 +2,10 @@
 
 The model is the standard one of rounding errors with mean zero (Higham & Mary, "A new approach to
 probabilistic rounding error analysis", doi 10.1137/18M1226312): errors grow with the root of the
-length of a computation, not with the length. The constants are at least five times what was seen
-on the hardest of many spectra; the tests hold them against 50-digit arithmetic and LAPACK.
+length of a computation, not with the length. Sums of equal numbers are the exception: their rounding
+errors have one sign, and grow with the length; every sum over the longer side is charged with it. The
+constants are at least five times what was seen on the hardest of many spectra; the tests hold them
+against 50-digit arithmetic and LAPACK.
 """
 
 from __future__ import annotations
@@ -17,13 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowrank_blocks._validation import is_narrow
-from lowrank_blocks.linalg.energies import tail_energy
+from lowrank_blocks.linalg.energies import UNIT, norm_rounding, tail_energy, tail_rounding
+from lowrank_blocks.linalg.svd import lengths
 
 Values = NDArray[np.float64]
 
-UNIT = 2.0**-53
 _LEAST = 2.0**-1073  # twice the least float64: a bound and an error are rounded to multiples of it
-PROMISE_DOUBLE = 1e-10
+PROMISE_DOUBLE = 9.9e-11  # of 1e-10: the norm and the energy outside the blocks take the rest
 PROMISE_SINGLE = 7e-9  # times sqrt(2), and 1.504 * 2**-24 for the rounding of factors, is below 1e-7
 
 # What rounding adds to a Gram matrix and its eigenvalues: in the spectral norm, in units of
@@ -34,7 +36,10 @@ _ALL = 80.0
 _TRACE = 8.0
 _LAPACK = 16.0  # backward error of an SVD, in units of root * UNIT * norm ...
 _DROPPED = 100.0  # ... and of UNIT * norm: dbdsqr drops entries of a bidiagonal matrix up to 98.7 UNIT
+_RESIDUAL = 4.0  # rounding of a product of factors, in units of (1 + sqrt(rank)) * UNIT * the norm
 _PANEL = 256  # products this long are summed as one
+_EQUAL = 0.375  # error of a sum of equal numbers, in units of UNIT * their count * the sum, at worst
+_KINDS = 8  # directions in which equal products can err
 
 
 @dataclass(frozen=True)
@@ -46,24 +51,39 @@ class Accuracy:
     methods : tuple of str
         One a block: ``"lapack"`` (SVD), ``"gram"`` (the Gram matrix of the smaller side, and finer
         ones of what it does not tell), ``"lanczos"`` (block Lanczos, proved to have missed nothing) or
-        ``"zero"`` (nothing to compute).
+        ``"zero"`` (nothing but a norm).
     bounds : tuple of float
         One a block, in the units of the matrix. For a `Decomposition`: how far the error of the block
         can be from the optimum, at any rank. For an `Approximation`: how far the error of the block's
-        factors can be above the optimum at their rank, or the reported error be off.
+        factors can be above the optimum at their rank, and the reported error be off it.
     norm : float
         Frobenius norm of the matrix.
     relative_bound : float
         The same for the relative error of the whole matrix; 0 for a matrix of zeros.
+    outside : float
+        How far rounding can have moved the norm of the entries in no block.
+    norm_bound : float
+        How far rounding can have moved `norm`.
     """
 
     methods: tuple[str, ...]
     bounds: tuple[float, ...]
     norm: float
     relative_bound: float
+    outside: float = 0.0
+    norm_bound: float = 0.0
 
     @classmethod
-    def of(cls, methods: Iterable[str], bounds: Sequence[float], norm: float, exponent: int) -> Accuracy:
+    def of(
+        cls,
+        methods: Iterable[str],
+        bounds: Sequence[float],
+        norm: float,
+        exponent: int,
+        *,
+        outside: float,
+        norm_bound: float,
+    ) -> Accuracy:
         """Make one from bounds and a norm that are divided by ``2**exponent``.
 
         In the units of the matrix the bounds of tiny matrices count what is lost where float64 ends.
@@ -73,13 +93,15 @@ class Accuracy:
             tuple(methods),
             tuple(math.ldexp(b, exponent) + lost for b in bounds),
             math.ldexp(norm, exponent),
-            math.hypot(*bounds) / norm if norm else 0.0,
+            (math.hypot(*bounds, outside) + norm_bound) / norm if norm else 0.0,
+            math.ldexp(outside, exponent) + (lost if outside else 0.0),
+            math.ldexp(norm_bound, exponent) + lost,
         )
 
     @property
     def bound(self) -> float:
         """The same for the error of the whole matrix, in its units."""
-        return math.hypot(*self.bounds)
+        return math.hypot(*self.bounds, self.outside)
 
     def __repr__(self) -> str:
         used = ", ".join(f"{self.methods.count(m)} by {m}" for m in sorted(set(self.methods)))
@@ -96,11 +118,20 @@ def root(shape: tuple[int, ...]) -> float:
     return math.sqrt(shape[-2] + shape[-1] / _PANEL)
 
 
+def added(length: int) -> float:
+    """Bound the rounding of a sum of so many equal products, in units of UNIT times the sum.
+
+    While a running sum has one exponent all its errors are equal, and may be half a last place. BLAS sums
+    panels of them.
+    """
+    return _EQUAL * (min(length, _PANEL) + length / _PANEL)
+
+
 def eigen_sum(values: Values, trace: Any, shape: tuple[int, ...], count: Any) -> Any:
     """Bound what rounding adds to the sum of `count` eigenvalues of a Gram matrix.
 
     A perturbation moves such a sum by at most `count` times its spectral norm, and by at most
-    ``sqrt(count)`` times its Frobenius norm.
+    ``sqrt(count)`` times its Frobenius norm; where products are equal, in proportion.
 
     Parameters
     ----------
@@ -113,23 +144,33 @@ def eigen_sum(values: Values, trace: Any, shape: tuple[int, ...], count: Any) ->
     count : int or array of int
         How many eigenvalues.
     """
-    return np.minimum(count * _spectral(values, shape), np.sqrt(count) * _frobenius(trace, shape))
+    in_proportion = UNIT * added(shape[-1]) * np.minimum(count * np.square(values[..., :1]), trace)
+    return _centred(values, trace, shape, count) + in_proportion
 
 
-def gram_energy(values: Values, shape: tuple[int, ...]) -> Values:
-    """Bound the errors of the energies left by ranks ``0, ..., k - 1``, taken from a Gram matrix.
+def gram_energy(values: Values, tails: Values, shape: tuple[int, ...]) -> Values:
+    """Bound the errors of the energies `tails` left by ranks ``0, ..., k - 1``, taken from a Gram matrix.
 
-    They are sums of the least eigenvalues, and the trace less sums of the largest.
+    They are sums of the least eigenvalues, and the trace less sums of the largest. Equal products move
+    them in proportion, and in the few directions that rows of few kinds span.
     """
-    ranks = np.arange(float(shape[-2]))
-    trace = np.square(values).sum(axis=-1, keepdims=True)
-    from_below = eigen_sum(values, trace, shape, shape[-2] - ranks)
-    return np.asarray(np.minimum(from_below, np.sqrt(ranks + 1) * _frobenius(trace, shape)))
+    side, alike = shape[-2], UNIT * added(shape[-1])
+    ranks = np.arange(float(side))
+    trace, largest = np.square(values).sum(axis=-1, keepdims=True), np.square(values[..., :1])
+    below = _centred(values, trace, shape, side - ranks) + alike * _KINDS / side * (side - ranks) * largest
+    above = np.sqrt(ranks + 1) * _frobenius(trace, shape) + alike * trace
+    return np.asarray(np.minimum(below, above) + alike * tails + tail_rounding(tails))
 
 
 def gram_error(values: Values, shape: tuple[int, ...]) -> Values:
     """Bound the errors of ``sqrt(tail_energy(values))`` at ranks ``0, ..., k - 1``, from a Gram matrix."""
-    return error_of_root(tail_energy(values)[..., :-1], gram_energy(values, shape))
+    tails = tail_energy(values)[..., :-1]
+    return error_of_root(tails, gram_energy(values, tails, shape))
+
+
+def _centred(values: Values, trace: Any, shape: tuple[int, ...], count: Any) -> Any:
+    """Bound the part of such a sum's error that has a mean of zero."""
+    return np.minimum(count * _spectral(values, shape), np.sqrt(count) * _frobenius(trace, shape))
 
 
 def _spectral(values: Values, shape: tuple[int, ...]) -> Values:
@@ -160,6 +201,17 @@ def error_of_root(energy: Values, slack: Values) -> Values:
     return np.where(certain, slack / np.where(certain, most, 1.0), np.sqrt(slack))
 
 
+def residual_rounding(error: float, norm: float, rank: int) -> float:
+    """Bound what rounding adds to the error that factors are seen to leave.
+
+    It is that of the product of the factors, which are rounded themselves, and of the sum of squares.
+    """
+    return _RESIDUAL * (1 + math.sqrt(rank)) * UNIT * norm + norm_rounding(error)
+
+
 def lapack_norm(norm: Any, shape: tuple[int, ...]) -> Any:
-    """Bound the error of any truncation error of a block whose SVD is LAPACK's."""
-    return (_DROPPED + _LAPACK * root(shape)) * UNIT * norm
+    """Bound the error of any truncation error of a block whose SVD is LAPACK's.
+
+    Sums of equal numbers over the longer side, in panels if it is long, are off in proportion to it.
+    """
+    return (_DROPPED + _LAPACK * root(shape) + sum(lengths(shape))) * UNIT * norm

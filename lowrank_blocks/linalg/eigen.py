@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lowrank_blocks.linalg.bounds import UNIT
+from lowrank_blocks.linalg.energies import UNIT
 from lowrank_blocks.linalg.lapack import (
     inverse_iteration,
-    robust_vectors,
     tridiagonal_form,
     tridiagonal_values,
     turn_back,
 )
 
 Array = NDArray[np.float64]
+Places = NDArray[np.intp]
 
 
 class Tridiagonal:
@@ -44,16 +44,31 @@ class Tridiagonal:
         numpy.linalg.LinAlgError
             If LAPACK does not find them.
         """
-        # Inverse iteration, the faster, knows nothing of a matrix that falls into parts.
-        apart = (np.abs(self._off_diagonal) <= UNIT * np.abs(self.values).max()).any()
-        rows = (self._represented if apart else self._iterated)(first, last)
+        rows = self._iterated(first, last)
         turn_back(rows, self._reflectors, self._factors)
         return rows[::-1].T
 
     def _iterated(self, first: int, last: int) -> Array:
-        ascending = np.ascontiguousarray(self.values[first:last][::-1])
-        return inverse_iteration(self._diagonal, self._off_diagonal, ascending)
+        """Inverse iteration, part by part; rows ascend."""
+        ends, values, part = self._parts()
+        chosen = np.sort(np.argsort(-values, kind="stable")[first:last])
+        wanted = values[chosen]
+        rows = inverse_iteration(self._diagonal, self._off_diagonal, wanted, part[chosen], ends)
+        return rows[np.argsort(wanted, kind="stable")] if len(ends) > 1 else rows
 
-    def _represented(self, first: int, last: int) -> Array:
+    def _parts(self) -> tuple[Places, Array, Places]:
+        """Return the ends of the parts that the matrix falls into, their values, and which part has each.
+
+        Inverse iteration knows nothing of parts, and the value at a place of all may be that of any.
+        """
         side = len(self.values)
-        return robust_vectors(self._diagonal, self._off_diagonal, side - last, side - first)
+        apart = np.abs(self._off_diagonal) <= UNIT * np.abs(self.values).max()
+        ends = np.append(np.flatnonzero(apart) + 1, side)
+        if len(ends) == 1:
+            return ends, self.values[::-1], np.zeros(side, np.intp)
+        values, starts = self._diagonal.copy(), np.append(0, ends[:-1])
+        for start, end in zip(starts, ends, strict=True):
+            if end - start > 1:
+                off_diagonal = self._off_diagonal[start : end - 1]
+                values[start:end] = tridiagonal_values(self._diagonal[start:end], off_diagonal)
+        return ends, values, np.repeat(np.arange(len(ends)), ends - starts)

@@ -1,11 +1,22 @@
-"""Sums of squares, in the order that is fast or exact."""
+"""Sums of squares whose rounding does not grow with what is summed.
+
+Equal numbers added one after another are all rounded to the same side, so that the error of their sum is
+a third of their count. Sums of pieces keep it at the length of a piece.
+"""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+
+UNIT = 2.0**-53
+_PIECE = 256  # squares that are summed as one
+_PAIRWISE = 16.0  # error of numpy's pairwise sum of the pieces, in units of UNIT
+_RUNNING = 256  # squares up to so many are summed one after another
 
 
 def tail_energy(spectra: Array) -> Array:
@@ -15,17 +26,53 @@ def tail_energy(spectra: Array) -> Array:
     Summed from the smallest value up: ``total - kept`` would cancel.
     """
     tail = np.zeros((*spectra.shape[:-1], spectra.shape[-1] + 1))
-    tail[..., :-1] = np.cumsum(np.square(spectra)[..., ::-1], axis=-1)[..., ::-1]
+    tail[..., :-1] = _running(np.square(spectra)[..., ::-1])[..., ::-1]
     return tail
 
 
+def tail_rounding(tails: Array) -> Array:
+    """Bound what rounding adds to ``tail_energy(values)[..., :-1]``."""
+    return (max(math.sqrt(tails.shape[-1]), _RUNNING / 2) + 4) * UNIT * tails
+
+
 def energy(matrix: Array) -> float:
-    """Return the sum of the squares of all entries, in whatever order they are."""
+    """Return the sum of the squares of all entries, to within `energy_rounding`."""
     if by_columns(matrix):
         matrix = matrix.T
-    return float(np.einsum("ij,ij->i", matrix, matrix).sum())
+    rows, length = matrix.shape
+    pieces, rest = divmod(length, _PIECE)
+    whole = matrix[:, : length - rest].reshape(rows, pieces, _PIECE)  # a view
+    return _squares(whole) + _squares(matrix[:, length - rest :])
+
+
+def energy_rounding(total: float) -> float:
+    """Bound what rounding adds to ``total``, an `energy`."""
+    return (_PIECE / 2 + _PAIRWISE) * UNIT * total
+
+
+def norm_rounding(norm: float) -> float:
+    """Bound what rounding adds to ``norm``, the root of an `energy`."""
+    return energy_rounding(norm) / 2
 
 
 def by_columns(rows: Array) -> bool:
     """Whether a block lies in memory column by column."""
     return rows.strides[0] < rows.strides[1]
+
+
+def _squares(rows: Array) -> float:
+    """Return the sum of the squares of short rows: each by a product, all of them in pairs."""
+    return float(np.matmul(rows[..., None, :], rows[..., :, None]).sum())
+
+
+def _running(squares: Array) -> Array:
+    """Return running sums along the last axis, in two levels if there are many, never decreasing."""
+    count = squares.shape[-1]
+    if count <= _RUNNING:
+        return np.cumsum(squares, axis=-1)
+    step = math.isqrt(count - 1) + 1
+    padded = np.zeros((*squares.shape[:-1], step * step))
+    padded[..., :count] = squares
+    sums = np.cumsum(padded.reshape(*squares.shape[:-1], step, step), axis=-1)
+    sums[..., 1:, :] += np.cumsum(sums[..., :-1, -1], axis=-1)[..., None]
+    return sums.reshape(padded.shape)[..., :count]

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from lowrank_blocks._validation import Matrix
 from lowrank_blocks.linalg.bounds import PROMISE_DOUBLE, lapack_norm
-from lowrank_blocks.linalg.energies import tail_energy
+from lowrank_blocks.linalg.energies import energy, norm_rounding, tail_energy
 from lowrank_blocks.linalg.gram import flat
-from lowrank_blocks.linalg.lapack import lapack_svd
 from lowrank_blocks.linalg.leading import SVD_BELOW, Known, leading
 from lowrank_blocks.linalg.scaling import common_exponent, raised, scaled, stacked
 from lowrank_blocks.linalg.single import in_single
 from lowrank_blocks.linalg.slabs import groups, restored, slabs
+from lowrank_blocks.linalg.svd import lapack_svd
 from lowrank_blocks.linalg.threads import one_blas_thread, parallel
 
 Factors = tuple[Matrix, Matrix]
@@ -112,7 +112,7 @@ def _stacked(
         return BlockFactors(
             _turned((stored_b[i, :, :rank], stored_a[i, :rank]), blocks[i]),
             math.ldexp(float(left[i, rank]), shift),
-            0.0 if nothing else float(raised(excess[i], shift)),
+            float(raised(excess[i], shift)),
             "zero" if nothing else "lapack",
             math.ldexp(float(moved[i]), -exponent),
         )
@@ -126,7 +126,9 @@ def _alone(block: Matrix, rank: int, exponent: int, accuracy: float, known: Know
     rows, shift = scaled(flat(block), own), own - exponent
     if rank == 0 or not rows.any():
         zeros = np.zeros((block.shape[0], rank)), np.zeros((rank, block.shape[1]))
-        return BlockFactors(zeros, math.ldexp(float(np.linalg.norm(rows)), shift), 0.0, "zero")
+        norm = math.sqrt(energy(rows))
+        off = float(raised(norm_rounding(norm), shift))
+        return BlockFactors(zeros, math.ldexp(norm, shift), off, "zero")
     if known is not None:
         known = Known(math.ldexp(known.error, -shift), math.ldexp(known.bound, -shift))
     best = leading(rows, rank, accuracy, known)

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lowrank_blocks.linalg.bounds import UNIT, eigen_sum, root
-from lowrank_blocks.linalg.energies import energy
+from lowrank_blocks.linalg.bounds import eigen_sum, root
+from lowrank_blocks.linalg.energies import UNIT, energy
 from lowrank_blocks.linalg.gram import times
 from lowrank_blocks.linalg.lapack import (
     eigenpairs,

@@ -30,7 +30,6 @@ _SIGNATURES = {  # c: char, d: double, i: int; the last one of LAPACK's is the s
     "dormtr": "ccciididdidii",
     "dpotrf": "cidii",
     "dstein": "iddidiididiii",
-    "dstemr": "cciddddiiiddiiiidiiii",
     "dsterf": "iddi",
     "dsyrk": "cciiddiddi",
     "dsytrd": "cididdddii",
@@ -80,6 +79,17 @@ def eigenpairs(matrix: Array, *, upper: bool = False) -> tuple[Array, Array]:
 def orthonormal_columns(matrix: Array) -> Array:
     """Return an orthonormal basis of the columns of a tall matrix of full rank."""
     return np.linalg.qr(matrix)[0]
+
+
+def triangular_factors(stack: Array) -> Array:
+    """Return the triangular factors R of the QR factorisations of tall matrices."""
+    return np.asarray(np.linalg.qr(stack, mode="r"))
+
+
+def triangular_form(stack: Array) -> tuple[Array, Array]:
+    """Return the QR factorisations of tall matrices, thin."""
+    basis, triangle = np.linalg.qr(stack)
+    return basis, triangle
 
 
 def reflectors(columns: Array) -> tuple[Array, Array]:
@@ -137,43 +147,34 @@ def tridiagonal_values(diagonal: Array, off_diagonal: Array) -> Array:
     return values
 
 
-def inverse_iteration(diagonal: Array, off_diagonal: Array, values: Array) -> Array:
-    """Return eigenvectors as rows for some eigenvalues, ascending, of a matrix that is in one part."""
+def inverse_iteration(
+    diagonal: Array, off_diagonal: Array, values: Array, parts: NDArray[np.intp], ends: NDArray[np.intp]
+) -> Array:
+    """Return eigenvectors of a symmetric tridiagonal matrix as rows, for some of its eigenvalues.
+
+    Parameters
+    ----------
+    diagonal, off_diagonal : (k,) and (k - 1,) arrays
+        The matrix.
+    values : (r,) array
+        Eigenvalues: part by part, ascending in each.
+    parts : (r,) array of int
+        The part that has each, from 0 on.
+    ends : (n,) array of int
+        Where the parts that the matrix falls into end; the last is k.
+    """
     side, count = len(diagonal), len(values)
-    padded, vectors = np.zeros(side), np.empty((count, side))
-    padded[:count] = values
-    blocks, ends = np.ones(side, np.intc), np.full(side, side, np.intc)
-    matrix = (diagonal, side), (off_diagonal, side - 1)
-    parts = (padded, side), (blocks, side), (ends, side)
+    wanted, vectors = np.zeros(side), np.empty((count, side))
+    owners, splits = np.ones(side, np.intc), np.full(side, side, np.intc)
+    wanted[:count], owners[:count], splits[: len(ends)] = values, parts + 1, ends
+    matrix, given = ((diagonal, side), (off_diagonal, side - 1)), (wanted, owners, splits)
     work = _room(5 * side), _room(side, np.intc), _room(count, np.intc)
-    status = _call("dstein", side, *matrix, count, *parts, (vectors, count * side), side, *work)
+    results = (vectors, count * side), side, *work
+    status = _call("dstein", side, *matrix, count, *((array, side) for array in given), *results)
     if status is None:
-        found, status = _wrappers().dstein(diagonal, _some(off_diagonal), values, blocks, ends)
+        found, status = _wrappers().dstein(diagonal, _some(off_diagonal), values, owners, splits)
         vectors = found.T
     _must_succeed("dstein", status)
-    return vectors
-
-
-def robust_vectors(diagonal: Array, off_diagonal: Array, first: int, last: int) -> Array:
-    """Return the eigenvectors ``first, ..., last - 1``, ascending, as rows.
-
-    By relatively robust representations: slower than inverse iteration, for a matrix that may fall
-    into parts.
-    """
-    side, count = len(diagonal), last - first
-    matrix = diagonal.copy(), np.append(off_diagonal, 0.0)
-    wanted = 0.0, 0.0, first + 1, last
-    vectors, found, precise = np.empty((count, side)), np.zeros(1, np.intc), np.ones(1, np.intc)
-    results = (found, 1), _room(side), (vectors, count * side), side, count, _room(2 * count, np.intc)
-    work, more = _room(18 * side), _room(10 * side, np.intc)
-    ends = *wanted, *results, (precise, 1), work, work[1], more, more[1]
-    status = _call("dstemr", b"V", b"I", side, (matrix[0], side), (matrix[1], side), *ends)
-    if status is None:
-        found[0], _, all_, status = _wrappers().dstemr(*matrix, 2, *wanted)
-        vectors = all_.T[:count]
-    _must_succeed("dstemr", status)
-    if found[0] != count:
-        raise np.linalg.LinAlgError(f"dstemr found {found[0]} of {count} eigenvectors")
     return vectors
 
 

@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lowrank_blocks.linalg.bounds import eigen_sum, error_of_root, lapack_norm
+from lowrank_blocks.linalg.bounds import eigen_sum, error_of_root, lapack_norm, residual_rounding
 from lowrank_blocks.linalg.eigen import Tridiagonal
-from lowrank_blocks.linalg.energies import energy
+from lowrank_blocks.linalg.energies import energy, energy_rounding
 from lowrank_blocks.linalg.gram import gram, residual, residual_norm
 from lowrank_blocks.linalg.krylov import Ritz, leading_ritz, missed_energy
-from lowrank_blocks.linalg.lapack import eigenpairs, lapack_svd, orthonormal_columns
+from lowrank_blocks.linalg.lapack import eigenpairs, orthonormal_columns
 from lowrank_blocks.linalg.projection import Projection, coupling, projected
+from lowrank_blocks.linalg.svd import lapack_svd
 
 Array = NDArray[np.float64]
 
@@ -90,7 +91,7 @@ def leading(rows: Array, rank: int, tolerance: float, known: Known | None = None
         values, vectors = _top_eigenpairs(matrix, rank)
     except np.linalg.LinAlgError:
         return _by_svd(rows, rank)
-    found = question.judged(vectors, "gram", lambda: question.slack(values[:1]))
+    found = question.judged(vectors, "gram", lambda error: question.missed(error, values))
     return found or _by_deflation(question, values, vectors) or _by_svd(rows, rank)
 
 
@@ -101,36 +102,52 @@ class _Question:
         self.rows, self.rank, self.tolerance, self.known = rows, rank, tolerance, known
         self.norm = math.sqrt(energy(rows))
 
-    def judged(self, vectors: Array, method: str, missed: Callable[[], float]) -> Leading | None:
+    def judged(self, vectors: Array, method: str, missed: Callable[[float], float]) -> Leading | None:
         """Project the block on orthonormal columns; None if no proof of their excess suffices.
 
-        The proof by the energy that they can have missed, the dearest, is called only if need be.
+        The proof by the energy that they can have missed, asked for the error that they leave, is
+        called only if need be: it may be the dearest.
         """
         made = self.project(vectors, method)
         excess = min(made.error, self._against_known(made.error), self.by_coupling(made))
         if excess + made.excess > self.tolerance * self.norm:
-            excess = _excess(made.error**2, missed())
+            excess = _excess(made.error**2, missed(made.error))
         made = replace(made, excess=made.excess + excess)
         return made if made.excess <= self.tolerance * self.norm else None
 
     def project(self, vectors: Array, method: str) -> Leading:
-        """Project the block on orthonormal columns; the excess is what they lack to be orthonormal."""
+        """Project the block on orthonormal columns.
+
+        The excess is what they lack to be orthonormal, and what rounding adds to the error.
+        """
         part = projected(self.rows, vectors)
         error = residual_norm(self.rows, part.basis, part.values[:, None] * part.rows)
         skew = float(np.linalg.norm(part.basis.T @ part.basis - np.eye(len(part.values))))
-        return Leading(part, error, self.norm * skew, method)
+        rounding = residual_rounding(error, self.norm, len(part.values))
+        return Leading(part, error, self.norm * skew + rounding, method)
 
-    def slack(self, largest: Array) -> float:
-        """Bound the energy missed by eigenvectors that LAPACK found: twice what rounding can add."""
-        top = np.sqrt(np.maximum(largest, 0.0))
-        return 2 * float(eigen_sum(top, self.norm**2, self.rows.shape, self.rank)[0])
+    def missed(self, error: float, squares: Array) -> float:
+        """Bound the energy missed by factors that leave this error, from the leading eigenvalues.
+
+        The vectors are not believed: by their energy the error is measured, and what it exceeds that of
+        the eigenvalues by is missed.
+        """
+        total = self.norm**2
+        return (
+            max(0.0, error**2 - total + float(squares.sum())) + self.slack(squares) + energy_rounding(total)
+        )
+
+    def slack(self, squares: Array) -> float:
+        """Bound what rounding adds to the energy of leading eigenvalues."""
+        top = np.sqrt(np.maximum(squares[:1], 0.0))
+        return float(eigen_sum(top, self.norm**2, self.rows.shape, self.rank)[0])
 
     def is_too_fine(self, squares: Array) -> bool:
         """Whether these leading eigenvalues leave more than rounding, but too little for a Gram matrix."""
         left = self.norm**2 - float(squares.sum())
         if self.known or left <= max(float(squares[-1]), _ROUNDING * self.norm**2):
             return False
-        return _excess(left, self.slack(squares[:1])) > self.tolerance * self.norm
+        return _excess(left, 2 * self.slack(squares)) > self.tolerance * self.norm
 
     def by_coupling(self, made: Leading) -> float:
         """Bound the excess where the values found are above the norm of all that is left.
@@ -154,7 +171,7 @@ def _by_lanczos(question: _Question, matrix: Array) -> Leading | None:
     if ritz is None:
         return None
     if ritz.converged:
-        return question.judged(ritz.vectors, "lanczos", lambda: _missed(question, matrix, ritz))
+        return question.judged(ritz.vectors, "lanczos", lambda _: _missed(question, matrix, ritz))
     if question.is_too_fine(ritz.values):
         return _by_deflation(question, ritz.values, ritz.vectors)
     return None
@@ -179,7 +196,7 @@ def _by_deflation(question: _Question, squares: Array, vectors: Array) -> Leadin
     proved = Known(tail.error, tail.excess + uncertain)
     basis = orthonormal_columns(np.hstack([part.basis, tail.part.basis]))
     return _Question(question.rows, question.rank, question.tolerance, proved).judged(
-        basis, tail.method, lambda: np.inf
+        basis, tail.method, lambda _: np.inf
     )
 
 

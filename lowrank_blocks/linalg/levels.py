@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowrank_blocks.linalg.bounds import (
-    UNIT,
+    added,
     eigen_sum,
     error_of_root,
     gram_energy,
@@ -30,10 +30,11 @@ from lowrank_blocks.linalg.bounds import (
     untold_energy,
 )
 from lowrank_blocks.linalg.eigen import Tridiagonal
-from lowrank_blocks.linalg.energies import energy, tail_energy
+from lowrank_blocks.linalg.energies import UNIT, energy, tail_energy
 from lowrank_blocks.linalg.gram import flat, gram, times
-from lowrank_blocks.linalg.lapack import lapack_values, orthonormal_columns
+from lowrank_blocks.linalg.lapack import orthonormal_columns
 from lowrank_blocks.linalg.projection import Projection, coupling, projected, without
+from lowrank_blocks.linalg.svd import lapack_values
 from lowrank_blocks.linalg.workspace import workspace
 
 Array = NDArray[np.float64]
@@ -153,7 +154,7 @@ def _with_least(rows: Array, vectors: Array, first: Solved, allowed: float) -> S
     skew = float(np.linalg.norm(vectors.T @ vectors - np.eye(len(least))))
     images = rows @ least.T
     leak = float(np.linalg.norm(images - vectors @ (vectors.T @ images)))
-    leak += _ROUNDING * root(rows.shape) * UNIT * norm * reached
+    leak += max(_ROUNDING * root(rows.shape), added(rows.shape[1])) * UNIT * norm * reached
     leak /= max(1 - skew, UNIT)  # columns that are not quite orthonormal show a little less of it
     floor = float(first.values[start - 1]) ** 2 - leak
     floor -= float(eigen_sum(first.values[:1], norm**2, rows.shape, 1)[0])
@@ -163,8 +164,9 @@ def _with_least(rows: Array, vectors: Array, first: Solved, allowed: float) -> S
     coupled = 2 * (leak / math.sqrt(floor) + float(lapack_norm(norm, rows.shape))) + skew * reached
     values = np.append(first.values[:start], rest.values)
     was, tails = tail_energy(first.values), tail_energy(values)
-    slack = gram_energy(first.values, rows.shape)[:start] + abs(tails[start] - was[start])
-    return Solved(values, np.append(error_of_root(tails[:start], slack), rest.bounds + coupled), "gram")
+    slack = gram_energy(first.values, was[:-1], rows.shape) + abs(tails[start] - was[start])
+    uncertain = error_of_root(tails[:start], slack[:start])
+    return Solved(values, np.append(uncertain, rest.bounds + coupled), "gram")
 
 
 def _widest_gap(values: Array, first: int, last: int) -> int:

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowrank_blocks.linalg.gram import times
-from lowrank_blocks.linalg.lapack import lapack_svd, reflected, reflectors
+from lowrank_blocks.linalg.lapack import reflected, reflectors
+from lowrank_blocks.linalg.svd import lapack_svd
 from lowrank_blocks.linalg.threads import panels, parallel
 
 Array = NDArray[np.float64]

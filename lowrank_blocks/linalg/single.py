@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from lowrank_blocks.linalg.bounds import UNIT
+from lowrank_blocks.linalg.energies import UNIT
 
 Array = NDArray[np.float64]
 Single = NDArray[np.float32]

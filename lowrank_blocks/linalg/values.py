@@ -15,10 +15,11 @@ from lowrank_blocks._validation import Matrix
 from lowrank_blocks.linalg.bounds import PROMISE_DOUBLE, gram_error, lapack_norm
 from lowrank_blocks.linalg.energies import energy, tail_energy
 from lowrank_blocks.linalg.gram import flat
-from lowrank_blocks.linalg.lapack import eigenvalues, lapack_values
+from lowrank_blocks.linalg.lapack import eigenvalues
 from lowrank_blocks.linalg.levels import by_gram, gram_pays
 from lowrank_blocks.linalg.scaling import common_exponent, raised, scaled, stacked
 from lowrank_blocks.linalg.slabs import groups, restored, slabs
+from lowrank_blocks.linalg.svd import lapack_values
 from lowrank_blocks.linalg.threads import one_blas_thread, parallel
 from lowrank_blocks.linalg.workspace import workspace
 
@@ -29,7 +30,7 @@ LEVELS_FROM = 144  # smaller sides from this on: one block after another, at mor
 _ALONE_FROM = 512  # smaller sides from this on: a lone block is spread over the workers
 _SMALL = 2.0**-100  # norms of blocks from this on are solved in the units of all
 
-_Row = tuple[Spectrum, Spectrum, float, str]
+_Row = tuple[Spectrum, Spectrum, float, float, str]
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class BlockSpectra(ReadOnly):
         `tail_energy` of each.
     bounds : sequence of float
         Bounds on the errors of ``sqrt(tails[k][r])`` for every r.
+    norm_bounds : sequence of float
+        Bounds on the errors of ``sqrt(tails[k][0])``.
     methods : sequence of str
         How each was computed; see `Accuracy`.
     """
@@ -51,11 +54,12 @@ class BlockSpectra(ReadOnly):
     values: tuple[Spectrum, ...]
     tails: tuple[Spectrum, ...]
     bounds: tuple[float, ...]
+    norm_bounds: tuple[float, ...]
     methods: tuple[str, ...]
 
-    def of_block(self, k: int) -> tuple[Spectrum, Spectrum, float, str]:
-        """Return what is known of one block."""
-        return self.values[k], self.tails[k], self.bounds[k], self.methods[k]
+    def of_block(self, k: int) -> tuple[Spectrum, Spectrum, float, float, str]:
+        """Return what is known of one block, in the order of the attributes."""
+        return self.values[k], self.tails[k], self.bounds[k], self.norm_bounds[k], self.methods[k]
 
 
 def block_spectra(
@@ -122,8 +126,8 @@ def _by_gram(cases: Sequence[tuple[Matrix, float, float]], exponent: int) -> lis
     if len(rows[0]) < LEVELS_FROM:
         return _rows(*_by_stack(rows, limits), shift)
     found = [by_gram(r, float(limit)) for r, limit in zip(rows, limits, strict=True)]
-    values, bounds = np.array([f.values for f in found]), np.array([f.bounds.max() for f in found])
-    return _rows(values, bounds, [f.method for f in found], shift)
+    values, bounds = (np.array(parts) for parts in zip(*((f.values, f.bounds) for f in found), strict=True))
+    return _rows(values, _worst_and_first(bounds), [f.method for f in found], shift)
 
 
 def _by_stack(rows: Sequence[Spectrum], limits: Spectrum) -> tuple[Spectrum, Spectrum, list[str]]:
@@ -135,10 +139,10 @@ def _by_stack(rows: Sequence[Spectrum], limits: Spectrum) -> tuple[Spectrum, Spe
         except np.linalg.LinAlgError:
             return _svds(stack)
         values = np.sqrt(np.maximum(squares[:, ::-1], 0.0))
-        bounds = gram_error(values, stack.shape).max(axis=1)
-        coarse = bounds > limits
+        bounds = _worst_and_first(gram_error(values, stack.shape))
+        coarse = bounds[0] > limits
         if coarse.any():
-            values[coarse], bounds[coarse], _ = _svds(stack[coarse])
+            values[coarse], bounds[:, coarse], _ = _svds(stack[coarse])
     return values, bounds, ["lapack" if c else "gram" for c in coarse.tolist()]
 
 
@@ -151,7 +155,13 @@ def _by_lapack(blocks: Sequence[Matrix], exponent: int) -> list[_Row]:
 def _svds(stack: Spectrum) -> tuple[Spectrum, Spectrum, list[str]]:
     """Return the singular values of a stack of blocks, their bounds, and how they were found."""
     values = lapack_values(stack)
-    return values, lapack_norm(np.linalg.norm(values, axis=1), stack.shape), ["lapack"] * len(stack)
+    bounds = lapack_norm(np.linalg.norm(values, axis=1), stack.shape)
+    return values, np.stack([bounds, bounds]), ["lapack"] * len(stack)
+
+
+def _worst_and_first(bounds: Spectrum) -> Spectrum:
+    """Return the worst bound of every block, and that at rank 0, from bounds at all its ranks."""
+    return np.stack([bounds.max(axis=1), bounds[:, 0]])
 
 
 def _rows(
@@ -162,4 +172,4 @@ def _rows(
         values, bounds = np.ldexp(values, shift[:, None]), raised(bounds, shift)
     tails = tail_energy(values)
     values.flags.writeable = tails.flags.writeable = False
-    return list(zip(values, tails, bounds.tolist(), methods, strict=True))
+    return list(zip(values, tails, *bounds.tolist(), methods, strict=True))

@@ -9,6 +9,7 @@ import numpy as np
 
 from lowrank_blocks._validation import Matrix
 from lowrank_blocks.linalg import Accuracy, BlockFactors, Factors, scaled
+from lowrank_blocks.linalg import energy as energy_of
 from lowrank_blocks.solver.approximation import Approximation
 from lowrank_blocks.structures.base import Structure
 
@@ -23,10 +24,12 @@ def assembled(
     exponent: int,
     error: float,
     norm: float,
+    outside: float,
+    norm_bound: float,
     guarantee: str,
     lower_bound: float | None,
 ) -> Approximation:
-    """Return the approximation with these factors; error and norm are divided by ``2**exponent``."""
+    """Return the approximation with these factors; errors, norm and bounds are divided by ``2**exponent``."""
     relative_error = error / norm if norm else 0.0
     return Approximation(
         structure=structure,
@@ -38,15 +41,19 @@ def assembled(
         guarantee=guarantee,
         lower_bound=None if lower_bound is None else min(lower_bound, relative_error),
         accuracy=Accuracy.of(
-            [f.method for f in found], [f.excess + f.rounding for f in found], norm, exponent
+            [f.method for f in found],
+            [f.excess + f.rounding for f in found],
+            norm,
+            exponent,
+            outside=outside,
+            norm_bound=norm_bound,
         ),
     )
 
 
 def energy(parts: Iterable[Matrix], exponent: int) -> float:
     """Return the sum of the squares of all entries divided by ``2**exponent``."""
-    scaled_parts = (scaled(part, exponent) for part in parts)
-    return math.fsum(x for part in scaled_parts for x in np.einsum("ij,ij->i", part, part).tolist())
+    return math.fsum(energy_of(scaled(part, exponent)) for part in parts)
 
 
 def row_slabs(matrix: Matrix) -> Iterator[Matrix]:

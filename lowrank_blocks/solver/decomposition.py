@@ -32,6 +32,7 @@ from lowrank_blocks.linalg import (
     block_spectra,
     common_exponent,
     leading_factors,
+    norm_rounding,
     promise,
     scaled,
 )
@@ -78,7 +79,14 @@ class Decomposition(ReadOnly):
     @property
     def accuracy(self) -> Accuracy:
         """How the spectrum of every block was computed, and bounds on the errors taken from it."""
-        return Accuracy.of(self._found.methods, self._found.bounds, self._ledger.norm, self._exponent)
+        return Accuracy.of(
+            self._found.methods,
+            self._found.bounds,
+            self._ledger.norm,
+            self._exponent,
+            outside=self._outside_bound,
+            norm_bound=self._norm_bound,
+        )
 
     @property
     def norm(self) -> float:
@@ -183,6 +191,8 @@ class Decomposition(ReadOnly):
             exponent=self._exponent,
             error=self._ledger.error(choice.ranks),
             norm=self._ledger.norm,
+            outside=self._outside_bound,
+            norm_bound=self._norm_bound,
             guarantee=choice.guarantee,
             lower_bound=self.lower_bound(choice),
         )
@@ -196,6 +206,14 @@ class Decomposition(ReadOnly):
             From `choose_ranks`.
         """
         return self._ledger.lower_bound(choice)
+
+    @property
+    def _outside_bound(self) -> float:
+        return norm_rounding(math.sqrt(self._ledger.outside))
+
+    @property
+    def _norm_bound(self) -> float:
+        return math.hypot(self._outside_bound, *self._found.norm_bounds)
 
 
 def decompose_view(matrix: Matrix, structure: Structure, found: BlockSpectra | None = None) -> Decomposition:

@@ -9,7 +9,7 @@ import numpy as np
 
 from lowrank_blocks._validation import Matrix, as_count, is_narrow
 from lowrank_blocks.allocation.base import Allocation, Guarantee
-from lowrank_blocks.linalg import BlockFactors, common_exponent, leading_factors, promise
+from lowrank_blocks.linalg import BlockFactors, common_exponent, leading_factors, norm_rounding, promise
 from lowrank_blocks.solver.approximation import Approximation
 from lowrank_blocks.solver.assembly import assembled, energy, require_norm, row_slabs
 from lowrank_blocks.structures.base import Structure
@@ -36,10 +36,10 @@ def approximate_directly(
     optimal = allocation.guarantee is Guarantee.OPTIMAL  # buys no values of zero
     if optimal:
         found = [_without_zeros(f) for f in found]
-    error = norm
+    error = outside = norm
     if ranks.any():
-        left = [energy(layout.outside(matrix), exponent), *(f.error**2 for f in found)]
-        error = math.sqrt(math.fsum(left))
+        outside = math.sqrt(energy(layout.outside(matrix), exponent))
+        error = math.hypot(outside, *(f.error for f in found))
     best = optimal or len(costs) == 1  # the largest rank of one block that fits
     made = assembled(
         matrix,
@@ -48,6 +48,8 @@ def approximate_directly(
         exponent=exponent,
         error=error,
         norm=norm,
+        outside=norm_rounding(outside),
+        norm_bound=norm_rounding(norm),
         guarantee=allocation.guarantee,
         lower_bound=error / (norm or 1.0) if best else None,  # of several blocks only spectra could tell
     )

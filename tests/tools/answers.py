@@ -8,6 +8,7 @@ Run it with the other version on the path, then with this one, and compare::
 """
 
 import json
+import pathlib
 import sys
 
 import numpy as np
@@ -55,7 +56,10 @@ def answers():
             key = f"{name} {one}"
             for spent, allocate in {"adaptive": lb.adaptive, "uniform": lb.uniform}.items():
                 curve = lb.error_curve(W, structure, allocate=allocate)
-                yield f"{key} {spent} curve", [curve.relative_error.tolist()[::7], curve.n_parameters.tolist()[::7]]
+                yield (
+                    f"{key} {spent} curve",
+                    [curve.relative_error.tolist()[::7], curve.n_parameters.tolist()[::7]],
+                )
                 for budget in budgets:
                     best = lb.approximate(W, structure, budget, allocate=allocate)
                     parts = lb.decompose(W, structure)
@@ -76,7 +80,10 @@ def answers():
     updates = lb.load_example()
     for rank in (1, 8):
         layers = lb.allocate_ranks({k: v[:96, :64] for k, v in updates.items()}, rank=rank)
-        yield f"layers {rank}", [layers.ranks, layers.relative_error, layers.lower_bound, layers.relative_errors]
+        yield (
+            f"layers {rank}",
+            [layers.ranks, layers.relative_error, layers.lower_bound, layers.relative_errors],
+        )
 
 
 def apart(a, b):
@@ -95,7 +102,7 @@ def main():
     if len(sys.argv) == 1:
         print(json.dumps(dict(answers()), indent=0))
         return
-    before, now = (json.load(open(path)) for path in sys.argv[1:])
+    before, now = (json.loads(pathlib.Path(path).read_text()) for path in sys.argv[1:])
     found = {key: apart(before[key], now[key]) for key in before}
     for key, worst in sorted(found.items(), key=lambda item: -item[1])[:20]:
         print(f"{worst:9.2e}  {key}")
