@@ -1,6 +1,6 @@
-"""One thread, since small matrices only queue for more; and one hypothesis profile.
+"""One thread, since small matrices only queue for more; and the profiles of hypothesis.
 
-The profile is seeded, so that a run can be repeated, and has no deadlines, which would time the machine.
+They are seeded, so that a run can be repeated, and have no deadlines, which would time the machine.
 """
 
 import sys
@@ -45,8 +45,14 @@ def lapack_route(request, monkeypatch):
     monkeypatch.setattr(lapack, "_wrappers", None)
 
 
-settings.register_profile("lowrank_blocks", deadline=None, derandomize=True, max_examples=100)
-settings.load_profile("lowrank_blocks")
+settings.register_profile("telling", deadline=None, derandomize=True, max_examples=25)
+settings.register_profile("exhaustive", parent=settings.get_profile("telling"), max_examples=100)
+settings.load_profile("telling")
+
+
+def pytest_configure(config):
+    if config.getoption("-m") == "exhaustive":
+        settings.load_profile("exhaustive")
 
 
 @pytest.fixture(autouse=True)

@@ -1,11 +1,13 @@
 """The structures and targets that every law is tried on. A new one is one line here."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import ml_dtypes
 import numpy as np
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from oracles import coverage, diagonal, grid, places
 from toy import Checkerboard, checkers
@@ -192,6 +194,11 @@ def each(kinds=KINDS, targets=SMALL):
         if kind.fits(W.shape)
     ]
     return pytest.mark.parametrize(("kind", "W"), pairs)
+
+
+def examples(most):
+    """Return settings of hypothesis with so many examples for ``-m exhaustive``, and a quarter by default."""
+    return settings(max_examples=math.ceil(most * settings.default.max_examples / 100))
 
 
 def built(kind, W):

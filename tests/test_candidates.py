@@ -4,10 +4,10 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from oracles import least_energies
-from registry import integer_matrices
+from registry import examples, integer_matrices
 
 import lowrank_blocks as lb
 from lowrank_blocks.search import candidates
@@ -40,7 +40,7 @@ def test_rounding_never_lifts_the_bound(seed):
             assert bound >= float(exact) - 1e-12 * found.energy
 
 
-@settings(max_examples=15)
+@examples(15)
 @given(integer_matrices(8, 8), st.integers(1, 100))
 def test_the_last_two_trees_enclose_the_best_bound(W, budget):
     """The bound is the height of the convex hull of all trees above the budget (theorems 5 and 6)."""

@@ -3,14 +3,15 @@
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from kernel_cases import exact_tails, gesvd_tails, hard_matrices, rotated, small_matrices
+from registry import examples
 
 import lowrank_blocks as lb
 from lowrank_blocks.linalg import eigen, gram, krylov, leading, leading_factors, levels, tail_energy
 
-RANDOM = settings(max_examples=40, deadline=None)
+RANDOM = examples(40)
 
 
 def gram_spectrum(matrix):

@@ -2,14 +2,15 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from kernel_cases import exact_tails, gesvd_tails, rotated, true_residual
+from registry import examples
 
 import lowrank_blocks as lb
 from lowrank_blocks.linalg import gram, leading
 
-RANDOM = settings(max_examples=40, deadline=None)
+RANDOM = examples(40)
 
 LEVELS = {
     "two": np.where(np.arange(200) < 6, 1.0, 1e-5),

@@ -3,15 +3,16 @@
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from kernel_cases import DOUBLE, exact_tails, gesvd_tails, hard_matrices, rotated, small_matrices
+from registry import examples
 
 import lowrank_blocks as lb
 from lowrank_blocks.linalg import bounds, gram, levels, projection, tail_energy
 from lowrank_blocks.linalg.eigen import Tridiagonal
 
-RANDOM = settings(max_examples=60, deadline=None)
+RANDOM = examples(60)
 SHARE = DOUBLE / np.sqrt(2)
 
 i = np.arange(320)

@@ -6,9 +6,9 @@ import pickle
 import numpy as np
 import pytest
 from curve_laws import check_monotone
-from hypothesis import given, settings
+from hypothesis import given
 from oracles import least_energies
-from registry import SMALL, integer_matrices
+from registry import SMALL, examples, integer_matrices
 
 import lowrank_blocks as lb
 from lowrank_blocks.search import branch_and_bound, curves
@@ -84,7 +84,7 @@ def test_a_step_stores_what_the_best_partition_stores(name, depth):
     assert short or name == "ragged"
 
 
-@settings(max_examples=4)
+@examples(12)
 @given(integer_matrices(8, 8))
 def test_bounds_and_errors_enclose_the_optimum(W):
     norm = float(np.linalg.norm(W)) or 1.0

@@ -3,15 +3,15 @@
 from itertools import combinations, pairwise, permutations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from oracles import best_error, diagonal, grid, tolerance
-from registry import integer_matrices
+from registry import examples, integer_matrices
 
 import lowrank_blocks as lb
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(integer_matrices(4, 5), st.sampled_from([2, 4]))
 def test_7_localized_is_at_least_as_good_on_average_over_row_orders(W, r):
     orders = [W[list(order)] for order in permutations(range(4))]
@@ -83,7 +83,7 @@ def dealt(draw):
     return rng.standard_normal((m, n)) * 4.0 ** -rng.integers(0, 4, (m, 1)), lengths, columns, t
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(dealt())
 def test_7_holds_for_all_row_lengths_that_its_condition_admits(case):
     W, lengths, columns, t = case

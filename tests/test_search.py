@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from oracles import best_error, least_energies, residual, tolerance
-from registry import SMALL, integer_matrices
+from registry import SMALL, examples, integer_matrices
 
 import lowrank_blocks as lb
 from lowrank_blocks.search import branch_and_bound as refinement
@@ -26,7 +26,7 @@ def hull_points(energies):
     return [x for x, _ in hull]
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@examples(25)
 @given(integer_matrices(8, 8), st.integers(0, 40))
 def test_bound_optimum_and_answer_are_in_order(W, budget):
     norm = float(np.linalg.norm(W)) or 1.0
@@ -41,7 +41,7 @@ def test_bound_optimum_and_answer_are_in_order(W, budget):
     assert found.gap <= 1e-9
 
 
-@settings(max_examples=15, deadline=None, derandomize=True)
+@examples(15)
 @given(integer_matrices(8, 8), st.integers(0, 40), st.sampled_from(["_MANY_STATES", "_MANY_RECTANGLES"]))
 def test_bound_holds_where_the_search_is_cut_short(W, budget, limit):
     norm = float(np.linalg.norm(W)) or 1.0
@@ -77,7 +77,7 @@ def test_three_way_first_cuts_are_searched_too():
     assert found.gap == pytest.approx(0, abs=1e-12)
 
 
-@settings(max_examples=12, deadline=None, derandomize=True)
+@examples(12)
 @given(integer_matrices(8, 8))
 def test_answer_is_the_optimum_at_hull_points(W):
     norm = float(np.linalg.norm(W)) or 1.0
