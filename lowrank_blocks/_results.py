@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 class ReadOnly:
@@ -13,6 +14,12 @@ class ReadOnly:
     def __setstate__(self, state: dict[str, Any]) -> None:
         lock_all(list(state.values()))
         self.__dict__.update(state)  # past __setattr__, which a frozen dataclass refuses
+
+
+def locked(array: NDArray[Any]) -> NDArray[Any]:
+    """Return the array, read-only from now on."""
+    array.flags.writeable = False
+    return array
 
 
 def lock_all(value: object) -> None:

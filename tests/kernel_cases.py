@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import mpmath
 import numpy as np
@@ -111,3 +112,9 @@ def true_residual(matrix, approximation, exponent):
         left = np.ldexp(b.astype(np.longdouble), -half)
         rest[block] -= left @ np.ldexp(a.astype(np.longdouble), half - exponent)
     return float(np.sqrt(np.square(rest).sum()))
+
+
+def one_by_one(found):
+    """Return the factors, the error and the excess of every block."""
+    each = zip(found.factors, found.error, found.excess, strict=True)
+    return [SimpleNamespace(factors=f, error=error, excess=excess) for f, error, excess in each]

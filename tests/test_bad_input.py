@@ -283,7 +283,7 @@ def test_bad_fractions(fraction, error, got):
         (lb.Global(), (lb.adaptive,), "structures", "Global()"),
         ("global", (lb.adaptive,), "structures", "'global'"),
         ([lb.Global()], (), "allocate", "()"),
-        ([lb.Global()], lb.adaptive, "allocate", "<function adaptive"),
+        ([lb.Global()], lb.adaptive, "allocate", "adaptive"),
         ([lb.Global()], "adaptive", "allocate", "'adaptive'"),
     ],
 )

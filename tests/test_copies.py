@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from enum import Enum
 
 import numpy as np
 import pytest
@@ -39,7 +40,8 @@ def arrays(value):
         return [value]
     if isinstance(value, (tuple, list)):
         return [array for part in value for array in arrays(part)]
-    return arrays(list(vars(value).values())) if hasattr(value, "__dict__") else []
+    plain = isinstance(value, (Enum, lb.Structure)) or not hasattr(value, "__dict__")
+    return [] if plain else arrays(list(vars(value).values()))
 
 
 @pytest.mark.parametrize("made", COPIES.values(), ids=COPIES)

@@ -50,7 +50,7 @@ class Ledger(ReadOnly):
 
     def energy(self, ranks: Ranks) -> float:
         """Return the least energy left by any approximation with these ranks."""
-        return math.fsum([self.outside, *self.left(ranks).tolist()])
+        return self.outside + float(self.left(ranks).sum())
 
     def error(self, ranks: Ranks) -> float:
         """Return the least Frobenius error of any approximation with these ranks."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lowrank_blocks._results import ReadOnly
+from lowrank_blocks._results import ReadOnly, locked
 from lowrank_blocks._validation import as_count, as_counts
 from lowrank_blocks.linalg import Ragged, Spectrum, safe_exponent, scaled
 
@@ -47,9 +46,7 @@ class Offer(ReadOnly):
         joined = Ragged.of(spectra)
         largest = joined.flat.max(initial=0.0)
         exponent = int(safe_exponent(np.array(largest)))
-        flat = scaled(joined.flat, exponent)
-        flat.flags.writeable = False
-        return cls(Ragged(flat, joined.lengths), costs, exponent)
+        return cls(Ragged(scaled(joined.flat, exponent), joined.lengths), locked(costs), exponent)
 
     @classmethod
     def checked(cls, spectra: Sequence[ArrayLike], costs: Costs) -> Offer:
@@ -91,11 +88,11 @@ class Offer(ReadOnly):
     @cached_property
     def total(self) -> float:
         """Energy of all blocks."""
-        return math.fsum(self.tails.at(np.zeros_like(self.costs)).tolist())
+        return float(self.tails.at(np.zeros_like(self.costs)).sum())
 
     def discarded(self, ranks: Ranks) -> float:
         """Return the share of the energy of all blocks that ranks discard."""
-        return math.fsum(self.tails.at(ranks).tolist()) / (self.total or 1.0)
+        return float(self.tails.at(ranks).sum()) / (self.total or 1.0)
 
 
 def as_spectrum(value: object, name: str) -> Spectrum:

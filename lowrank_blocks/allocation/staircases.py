@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lowrank_blocks._results import ReadOnly
+from lowrank_blocks._results import ReadOnly, lock_all, locked
 from lowrank_blocks.allocation.base import Allocation, Points
 from lowrank_blocks.allocation.ledger import Ledger
 
@@ -79,7 +79,7 @@ class Staircase(ReadOnly):
                 "budgets must be given for an allocation that is neither adaptive nor uniform, got none."
             )
         counts, energies = self._steps
-        return counts, self.ledger.with_outside(energies)
+        return locked(counts), locked(self.ledger.with_outside(energies))
 
     @property
     def has_steps(self) -> bool:
@@ -88,7 +88,9 @@ class Staircase(ReadOnly):
 
     @cached_property
     def _steps(self) -> Points | None:
-        return self.allocation.steps(self.ledger.offer)
+        found = self.allocation.steps(self.ledger.offer)
+        lock_all(found)
+        return found
 
     @property
     def everything(self) -> int:

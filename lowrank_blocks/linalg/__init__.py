@@ -5,9 +5,9 @@ Nothing outside imports what is behind it, so that another array library can ser
 
 from lowrank_blocks.linalg.bounds import Accuracy, promise
 from lowrank_blocks.linalg.energies import energy, norm_rounding, tail_energy
-from lowrank_blocks.linalg.factors import BlockFactors, Factors, leading_factors
+from lowrank_blocks.linalg.factors import BlockFactors, leading_factors
 from lowrank_blocks.linalg.lapack import orthonormal_columns
-from lowrank_blocks.linalg.leading import Known
+from lowrank_blocks.linalg.packed import Factors, PackedFactors, stacks_of
 from lowrank_blocks.linalg.scaling import common_exponent, safe_exponent, scaled
 from lowrank_blocks.linalg.sequences import BlockSequence, Ragged
 from lowrank_blocks.linalg.threads import set_workers
@@ -19,7 +19,7 @@ __all__ = [
     "BlockSequence",
     "BlockSpectra",
     "Factors",
-    "Known",
+    "PackedFactors",
     "Ragged",
     "Spectrum",
     "block_spectra",
@@ -33,5 +33,6 @@ __all__ = [
     "scaled",
     "set_workers",
     "singular_values",
+    "stacks_of",
     "tail_energy",
 ]

@@ -49,7 +49,8 @@ class Accuracy:
     Attributes
     ----------
     methods : tuple of str
-        One a block: ``"lapack"`` (SVD), ``"gram"`` (the Gram matrix of the smaller side, and finer
+        One a block: ``"lapack"`` (SVD), ``"norm"`` (the only singular value of a block of one row or
+        column), ``"gram"`` (the Gram matrix of the smaller side, and finer
         ones of what it does not tell), ``"lanczos"`` (block Lanczos, proved to have missed nothing) or
         ``"zero"`` (nothing but a norm).
     bounds : tuple of float
@@ -77,7 +78,7 @@ class Accuracy:
     def of(
         cls,
         methods: Iterable[str],
-        bounds: Sequence[float],
+        bounds: Sequence[float] | Values,
         norm: float,
         exponent: int,
         *,
@@ -89,11 +90,12 @@ class Accuracy:
         In the units of the matrix the bounds of tiny matrices count what is lost where float64 ends.
         """
         lost = _LEAST if exponent < 0 else 0.0
+        values = np.asarray(bounds)
         return cls(
             tuple(methods),
-            tuple(math.ldexp(b, exponent) + lost for b in bounds),
+            tuple((np.ldexp(values, exponent) + lost).tolist()),
             math.ldexp(norm, exponent),
-            (math.hypot(*bounds, outside) + norm_bound) / norm if norm else 0.0,
+            (math.hypot(*values.tolist(), outside) + norm_bound) / norm if norm else 0.0,
             math.ldexp(outside, exponent) + (lost if outside else 0.0),
             math.ldexp(norm_bound, exponent) + lost,
         )

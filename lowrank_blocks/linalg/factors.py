@@ -14,41 +14,65 @@ from lowrank_blocks.linalg.bounds import PROMISE_DOUBLE, lapack_norm
 from lowrank_blocks.linalg.energies import energy, norm_rounding, tail_energy
 from lowrank_blocks.linalg.gram import flat
 from lowrank_blocks.linalg.leading import SVD_BELOW, Known, leading
+from lowrank_blocks.linalg.packed import Factors, Pack, PackedFactors
 from lowrank_blocks.linalg.scaling import common_exponent, raised, scaled, stacked
+from lowrank_blocks.linalg.sequences import BlockSequence, Indices
 from lowrank_blocks.linalg.single import in_single
-from lowrank_blocks.linalg.slabs import groups, restored, slabs
-from lowrank_blocks.linalg.svd import lapack_svd
+from lowrank_blocks.linalg.slabs import slabs
+from lowrank_blocks.linalg.svd import lapack_svd, svd_method
 from lowrank_blocks.linalg.threads import one_blas_thread, parallel
 
-Factors = tuple[Matrix, Matrix]
+Floats = NDArray[np.float64]
 
 STACKED_BELOW = 9000  # entries of blocks of one shape: LAPACK's SVD of a stack; crossovers.py measures it
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BlockFactors:
-    """Factors of one block and what is certified of them.
+    """Factors of blocks and what is certified of them, one entry of every array a block.
 
     Attributes
     ----------
-    factors : (B, A)
-        Of shapes (p, rank) and (rank, q); columns of B and rows of A are orthogonal and of norm
-        ``sqrt(sigma)``, before they are rounded.
-    error : float
+    factors : PackedFactors
+        Pairs (B, A) of shapes (p, rank) and (rank, q); columns of B and rows of A are orthogonal and
+        of norm ``sqrt(sigma)``, before they are rounded.
+    error : (n_blocks,) array
         Frobenius norm of what they leave before they are rounded, divided by ``2**exponent``.
-    excess : float
+    excess : (n_blocks,) array
         Bound on how far `error` is above the least possible, in the same unit.
-    method : str
-        See `Accuracy`.
-    rounding : float
+    rounding : (n_blocks,) array
         Bound on how far rounding to float32 moved their product, in the same unit; 0 for float64.
+    methods : tuple of str
+        See `Accuracy`.
     """
 
-    factors: Factors
-    error: float
-    excess: float
-    method: str
-    rounding: float = 0.0
+    factors: PackedFactors
+    error: Floats
+    excess: Floats
+    rounding: Floats
+    methods: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.error)
+
+    def without_zeros(self) -> BlockFactors:
+        """Return the same without the values of zero, which come last."""
+        shorter = []
+        for b, a in self.factors:
+            kept = int(np.count_nonzero(a.any(axis=1)))
+            shorter.append(Pack.of_one((b[:, :kept], a[:kept])))
+        return replace(self, factors=PackedFactors(shorter, list(np.arange(len(shorter))[:, None])))
+
+
+@dataclass(frozen=True)
+class _Solved:
+    """The same of some blocks of one shape."""
+
+    pack: Pack
+    error: Floats
+    excess: Floats
+    rounding: Floats
+    methods: list[str]
 
 
 def leading_factors(
@@ -56,10 +80,10 @@ def leading_factors(
     ranks: Sequence[int] | NDArray[np.int64],
     exponent: int = 0,
     accuracy: float = PROMISE_DOUBLE,
-    known: Sequence[Known] | None = None,
+    known: tuple[Floats, Floats] | None = None,
     *,
     single: bool = False,
-) -> list[BlockFactors]:
+) -> BlockFactors:
     """Return the best approximation of every (p, q) block by B, (p, rank), times A, (rank, q).
 
     Parameters
@@ -72,85 +96,106 @@ def leading_factors(
         Power of two by which errors are divided.
     accuracy : float, optional
         Excess, relative to the norm of the block, beyond which LAPACK's SVD is called.
-    known : sequence of Known, optional
-        The least error of every block at its rank, where spectra tell it.
+    known : pair of (n_blocks,) arrays, optional
+        The least error of every block at its rank, where spectra tell it, and its bound.
     single : bool, optional
         Whether factors are rounded to float32.
     """
-    shapes = [(p, q) for p, q in (b.shape for b in blocks)]
-    alike = groups(shapes)
-    small = [g for g in alike if len(g) > 1 and math.prod(shapes[g[0]]) < STACKED_BELOW]
-    stacks = [slab for g in small for slab in slabs(g, shapes[g[0]])]
-    lone = [k for g in alike if g not in small for k in g]
+    blocks, ranks = BlockSequence.of(blocks), np.asarray(ranks, dtype=np.int64)
+    small: list[Indices] = []
+    lone: list[Indices] = []
+    for group in blocks.groups():
+        shape = blocks.shapes[group[0]]
+        few = len(group) > 1 and math.prod(shape) < STACKED_BELOW
+        (small if few else lone).extend(slabs(group, shape) if few else group[:, None])
 
-    def together(slab: list[int]) -> list[BlockFactors]:
-        return _stacked([blocks[k] for k in slab], [int(ranks[k]) for k in slab], exponent, single)
+    def together(chosen: Indices) -> _Solved:
+        return _stacked(blocks, chosen, ranks[chosen], exponent, single)
 
-    def alone(k: int) -> list[BlockFactors]:
-        found = _alone(blocks[k], int(ranks[k]), exponent, accuracy, known[k] if known else None)
-        return [_rounded(found, exponent) if single else found]
+    def alone(chosen: Indices) -> _Solved:
+        (k,) = chosen.tolist()
+        best = Known(*(float(array[k]) for array in known)) if known else None
+        return _alone(blocks[k], int(ranks[k]), exponent, accuracy, best, single)
 
-    with one_blas_thread(with_scipy=any(min(shapes[k]) >= SVD_BELOW for k in lone)):
-        return restored([*stacks, *([k] for k in lone)], parallel(together, stacks) + parallel(alone, lone))
+    large = any(min(blocks.shapes[chosen[0]]) >= SVD_BELOW for chosen in lone)
+    with one_blas_thread(with_scipy=large):
+        solved = parallel(together, small) + parallel(alone, lone)
+    return _restored(small + lone, solved)
 
 
-def _stacked(
-    blocks: Sequence[Matrix], ranks: Sequence[int], exponent: int, single: bool
-) -> list[BlockFactors]:
+def _restored(order: Sequence[Indices], solved: Sequence[_Solved]) -> BlockFactors:
+    """Return what was found in the order of the blocks."""
+    count = sum(map(len, order))
+    numbers, methods = np.zeros((3, count)), np.zeros(count, dtype=object)
+    for chosen, found in zip(order, solved, strict=True):
+        numbers[:, chosen] = found.error, found.excess, found.rounding
+        methods[chosen] = found.methods
+    packed = PackedFactors([found.pack for found in solved], order)
+    error, excess, rounding = numbers
+    return BlockFactors(packed, error, excess, rounding, tuple(methods.tolist()))
+
+
+def _stacked(blocks: BlockSequence, chosen: Indices, ranks: Indices, exponent: int, single: bool) -> _Solved:
     """Solve small blocks of one shape by LAPACK's SVD of all of them."""
-    with stacked([flat(b) for b in blocks]) as (rows, own):
+    p, q = blocks.shapes[chosen[0]]
+    with stacked(blocks, chosen) as (rows, own):
         u, s, vt = lapack_svd(rows)
-    most, left = max(ranks), np.sqrt(tail_energy(s))
-    kept = np.arange(most) < np.array(ranks)[:, None]
+    most, left = int(ranks.max()), np.sqrt(tail_energy(s))
+    kept = np.arange(most) < ranks[:, None]
     roots = np.ldexp(np.sqrt(s[:, :most]), own[:, None] // 2) * kept
     b, a = u[:, :, :most] * roots[:, None], roots[:, :, None] * vt[:, :most]
     stored_b, stored_a, moved = in_single(b, a) if single else (b, a, np.zeros(len(b)))
-    excess = 2 * lapack_norm(left[:, 0], rows.shape)
-
-    def one(i: int, rank: int) -> BlockFactors:
-        shift, nothing = int(own[i]) - exponent, rank == 0 or not left[i, 0]
-        return BlockFactors(
-            _turned((stored_b[i, :, :rank], stored_a[i, :rank]), blocks[i]),
-            math.ldexp(float(left[i, rank]), shift),
-            float(raised(excess[i], shift)),
-            "zero" if nothing else "lapack",
-            math.ldexp(float(moved[i]), -exponent),
-        )
-
-    return [one(i, rank) for i, rank in enumerate(ranks)]
+    if p > q:
+        stored_b, stored_a = stored_a.swapaxes(1, 2), stored_b.swapaxes(1, 2)
+    method, zero = svd_method(rows.shape), (ranks == 0) | (left[:, 0] == 0)
+    return _Solved(
+        Pack.of_stacks(stored_b, stored_a, ranks),
+        np.ldexp(left[np.arange(len(ranks)), ranks], own - exponent),
+        raised(2 * lapack_norm(left[:, 0], rows.shape), own - exponent),
+        np.ldexp(moved, -exponent),
+        ["zero" if nothing else method for nothing in zero.tolist()],
+    )
 
 
-def _alone(block: Matrix, rank: int, exponent: int, accuracy: float, known: Known | None) -> BlockFactors:
+def _alone(
+    block: Matrix, rank: int, exponent: int, accuracy: float, known: Known | None, single: bool
+) -> _Solved:
     """Solve a block by the cheapest method that can be proved right."""
     own = common_exponent(block)
     rows, shift = scaled(flat(block), own), own - exponent
     if rank == 0 or not rows.any():
-        zeros = np.zeros((block.shape[0], rank)), np.zeros((rank, block.shape[1]))
+        zeros = np.zeros((len(rows), rank)), np.zeros((rank, rows.shape[1]))
         norm = math.sqrt(energy(rows))
-        off = float(raised(norm_rounding(norm), shift))
-        return BlockFactors(zeros, math.ldexp(norm, shift), off, "zero")
+        return _one(zeros, block, (norm, norm_rounding(norm)), shift, exponent, "zero", single)
     if known is not None:
         known = Known(math.ldexp(known.error, -shift), math.ldexp(known.bound, -shift))
     best = leading(rows, rank, accuracy, known)
     part = best.part
     roots = np.ldexp(np.sqrt(part.values), own // 2)
-    b, a = part.basis * roots, roots[:, None] * part.rows
-    return BlockFactors(
-        _turned((b, a), block),
-        math.ldexp(best.error, shift),
-        float(raised(best.excess, shift)),
-        best.method,
-    )
+    factors = part.basis * roots, roots[:, None] * part.rows
+    return _one(factors, block, (best.error, best.excess), shift, exponent, best.method, single)
 
 
-def _rounded(found: BlockFactors, exponent: int) -> BlockFactors:
-    """Return the same with factors in float32."""
-    b, a = found.factors
-    singles, rows, moved = in_single(b[None], a[None])
-    return replace(found, factors=(singles[0], rows[0]), rounding=math.ldexp(float(moved[0]), -exponent))
-
-
-def _turned(factors: Factors, block: Matrix) -> Factors:
-    """Return the factors of a block from those of its smaller side first."""
+def _one(
+    factors: Factors,
+    block: Matrix,
+    claims: tuple[float, float],
+    shift: int,
+    exponent: int,
+    method: str,
+    single: bool,
+) -> _Solved:
+    """Return what was found of one block, from its factors smaller side first, its error and excess."""
     b, a = factors
-    return (b, a) if block.shape[0] <= block.shape[1] else (a.T, b.T)
+    moved = 0.0
+    if single:
+        singles, rows, moves = in_single(b[None], a[None])
+        b, a, moved = singles[0], rows[0], math.ldexp(float(moves[0]), -exponent)
+    error, excess = claims
+    return _Solved(
+        Pack.of_one((b, a) if block.shape[0] <= block.shape[1] else (a.T, b.T)),
+        np.array([math.ldexp(error, shift)]),
+        np.array([raised(excess, shift)]),
+        np.array([moved]),
+        [method],
+    )

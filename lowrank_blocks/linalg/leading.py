@@ -20,7 +20,7 @@ from lowrank_blocks.linalg.gram import gram, residual, residual_norm
 from lowrank_blocks.linalg.krylov import Ritz, leading_ritz, missed_energy
 from lowrank_blocks.linalg.lapack import eigenpairs, orthonormal_columns
 from lowrank_blocks.linalg.projection import Projection, coupling, projected
-from lowrank_blocks.linalg.svd import lapack_svd
+from lowrank_blocks.linalg.svd import lapack_svd, svd_method
 
 Array = NDArray[np.float64]
 
@@ -55,7 +55,7 @@ class Leading:
     excess : float
         Bound on how far `error` is above the least possible.
     method : str
-        ``"lapack"``, ``"gram"`` or ``"lanczos"``.
+        ``"lapack"``, ``"norm"``, ``"gram"`` or ``"lanczos"``.
     """
 
     part: Projection
@@ -220,7 +220,7 @@ def _by_svd(rows: Array, rank: int) -> Leading:
     u, s, vt = lapack_svd(rows)
     excess = 2 * lapack_norm(float(np.linalg.norm(s)), rows.shape)
     part = Projection(u[:, :rank], s[:rank], vt[:rank])
-    return Leading(part, float(np.linalg.norm(s[rank:])), excess, "lapack")
+    return Leading(part, float(np.linalg.norm(s[rank:])), excess, svd_method(rows.shape))
 
 
 def _top_eigenpairs(matrix: Array, rank: int) -> tuple[Array, Array]:

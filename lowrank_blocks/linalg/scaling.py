@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowrank_blocks._validation import Matrix
+from lowrank_blocks.linalg.sequences import BlockSequence
 from lowrank_blocks.linalg.workspace import workspace
 
 _HIDDEN = 2.0**-500  # more than a norm loses to squares that underflow
@@ -37,17 +38,21 @@ def scaled(block: Matrix, exponent: int) -> NDArray[np.float64]:
 
 
 @contextmanager
-def stacked(rows: Sequence[Matrix]) -> Iterator[tuple[NDArray[np.float64], NDArray[np.intc]]]:
-    """Stack blocks in float64, each divided by a power of two of its own if its size asks for it.
+def stacked(
+    blocks: BlockSequence, chosen: NDArray[np.int64]
+) -> Iterator[tuple[NDArray[np.float64], NDArray[np.intc]]]:
+    """Stack blocks of one shape, smaller side first, each divided by a power of two if it asks for it.
 
     The stack may be in a workspace: it must not be used after the block ends.
     """
-    if len(rows) == 1:
-        exponent = common_exponent(rows[0])
-        yield scaled(rows[0], exponent)[None], np.array([exponent])
+    p, q = blocks.shapes[chosen[0]]
+    if len(chosen) == 1:
+        block = blocks[int(chosen[0])]
+        exponent = common_exponent(block)
+        yield scaled(block if p <= q else block.T, exponent)[None], np.array([exponent])
         return
-    with workspace((len(rows), *rows[0].shape)) as room:
-        stack = np.stack([r.astype(np.float64, copy=False) for r in rows], out=room)
+    with workspace((len(chosen), min(p, q), max(p, q))) as room:
+        stack = blocks.stacked(chosen, room)
         exponents = safe_exponent(np.maximum(stack.max(axis=(1, 2)), -stack.min(axis=(1, 2))))
         yield np.ldexp(stack, -exponents[:, None, None]) if exponents.any() else stack, exponents
 

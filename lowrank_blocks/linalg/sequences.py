@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lowrank_blocks._results import ReadOnly, lock_all
 from lowrank_blocks._validation import Matrix, Shape
 from lowrank_blocks.linalg.energies import tail_energy
+
+Indices = NDArray[np.int64]
 
 
 class BlockSequence(Sequence[Matrix]):
@@ -25,19 +28,34 @@ class BlockSequence(Sequence[Matrix]):
         self._blocks = blocks
         self.shapes: Sequence[Shape] = [(b.shape[0], b.shape[1]) for b in blocks]
 
+    @classmethod
+    def of(cls, blocks: Sequence[Matrix]) -> BlockSequence:
+        """Return blocks as a sequence that knows their shapes."""
+        return blocks if isinstance(blocks, BlockSequence) else BlockSequence(blocks)
+
     def __len__(self) -> int:
         return len(self.shapes)
 
     def __getitem__(self, k: int) -> Matrix:  # type: ignore[override]
         return self._blocks[k]
 
-    def stack(self, chosen: Sequence[int]) -> Matrix:
-        """Return some blocks of one shape as a new array of shape (count, p, q)."""
-        return np.stack([self[k] for k in chosen])
+    def groups(self) -> list[Indices]:
+        """Return the indices of the blocks of each shape."""
+        found: dict[Shape, list[int]] = {}
+        for k, shape in enumerate(self.shapes):
+            found.setdefault(shape, []).append(k)
+        return [np.array(group) for group in found.values()]
+
+    def stacked(self, chosen: Indices, room: Matrix) -> Matrix:
+        """Copy some blocks of one shape, smaller side first, into a float64 array (count, k, l)."""
+        turned = room.shape[1] != self.shapes[chosen[0]][0]
+        blocks = (self[k] for k in chosen.tolist())
+        rows = [(b.T if turned else b).astype(np.float64, copy=False) for b in blocks]
+        return np.stack(rows, out=room)
 
 
-class Ragged(Sequence[NDArray[np.float64]]):
-    """Arrays of many lengths, one after another in one array; each is a view of it.
+class Ragged(ReadOnly, Sequence[NDArray[np.float64]]):
+    """Arrays of many lengths, one after another in one array; each is a read-only view of it.
 
     Parameters
     ----------
@@ -50,6 +68,7 @@ class Ragged(Sequence[NDArray[np.float64]]):
     def __init__(self, flat: NDArray[np.float64], lengths: NDArray[np.int64]) -> None:
         self.flat, self.lengths = flat, lengths
         self.starts = np.cumsum(lengths) - lengths
+        lock_all([self.flat, self.lengths, self.starts])
 
     @classmethod
     def of(cls, arrays: Sequence[NDArray[np.float64]]) -> Ragged:
@@ -82,6 +101,14 @@ class Ragged(Sequence[NDArray[np.float64]]):
     def __iter__(self) -> Iterator[NDArray[np.float64]]:
         return (self[k] for k in range(len(self)))
 
+    @classmethod
+    def scattered(cls, lengths: NDArray[np.int64], parts: Iterable[tuple[Indices, Matrix]]) -> Ragged:
+        """Return arrays from the rows of some matrices, each with the indices of its rows."""
+        flat, starts = np.zeros(int(lengths.sum())), np.cumsum(lengths) - lengths
+        for chosen, rows in parts:
+            flat[starts[chosen, None] + np.arange(rows.shape[1])] = rows
+        return cls(flat, lengths)
+
     def at(self, indices: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return entry ``indices[k]`` of every part k."""
         found: NDArray[np.float64] = self.flat[self.starts + indices]
@@ -89,9 +116,8 @@ class Ragged(Sequence[NDArray[np.float64]]):
 
     def tail_energies(self) -> Ragged:
         """Return `tail_energy` of every part: its energy left by every truncation."""
-        tails = Ragged(np.zeros(len(self.flat) + len(self)), self.lengths + 1)
+        parts = []
         for length in np.unique(self.lengths).tolist():
-            alike = np.flatnonzero(self.lengths == length)[:, None]
-            parts = self.flat[self.starts[alike] + np.arange(length)]
-            tails.flat[tails.starts[alike] + np.arange(length + 1)] = tail_energy(parts)
-        return tails
+            alike = np.flatnonzero(self.lengths == length)
+            parts.append((alike, tail_energy(self.flat[self.starts[alike, None] + np.arange(length)])))
+        return Ragged.scattered(self.lengths + 1, parts)

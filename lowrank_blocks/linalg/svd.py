@@ -19,12 +19,29 @@ _SHARE = 4  # ... and how many times their side it is at least
 
 def lapack_values(stack: Array) -> Array:
     """Return the singular values, descending, of a block or a stack of blocks, smaller side first."""
+    if stack.shape[-2] == 1:
+        return _norms(stack)
     return _values_of_long(stack) if _is_long(stack) else lapack.lapack_values(stack)
 
 
 def lapack_svd(stack: Array) -> tuple[Array, Array, Array]:
     """Return U, the singular values and V^T, thin, of a block or a stack of blocks, smaller side first."""
+    if stack.shape[-2] == 1:
+        norms = _norms(stack)
+        return np.ones((*norms.shape, 1)), norms, stack / np.where(norms, norms, 1.0)[..., None]
     return _svd_of_long(stack) if _is_long(stack) else lapack.lapack_svd(stack)
+
+
+def svd_method(shape: tuple[int, ...]) -> str:
+    """Return how `lapack_values` and `lapack_svd` solve blocks of a shape; see `Accuracy`."""
+    return "norm" if shape[-2] == 1 else "lapack"
+
+
+def _norms(stack: Array) -> Array:
+    """Return the norms of rows: the only singular value of a block of one row."""
+    if stack.shape[-1] == 1:
+        return np.abs(stack[..., 0])
+    return np.asarray(np.sqrt(np.square(stack).sum(axis=-1)))
 
 
 def lengths(shape: tuple[int, ...]) -> list[int]:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lowrank_blocks._results import ReadOnly
-from lowrank_blocks._validation import Matrix
+from lowrank_blocks._results import ReadOnly, lock_all
+from lowrank_blocks._validation import Matrix, Shape
 from lowrank_blocks.linalg.bounds import PROMISE_DOUBLE, gram_error, lapack_norm
-from lowrank_blocks.linalg.energies import energy, tail_energy
+from lowrank_blocks.linalg.energies import energy
 from lowrank_blocks.linalg.gram import flat
 from lowrank_blocks.linalg.lapack import eigenvalues
 from lowrank_blocks.linalg.levels import by_gram, gram_pays
 from lowrank_blocks.linalg.scaling import common_exponent, raised, scaled, stacked
-from lowrank_blocks.linalg.slabs import groups, restored, slabs
-from lowrank_blocks.linalg.svd import lapack_values
+from lowrank_blocks.linalg.sequences import BlockSequence, Indices, Ragged
+from lowrank_blocks.linalg.slabs import slabs
+from lowrank_blocks.linalg.svd import lapack_values, svd_method
 from lowrank_blocks.linalg.threads import one_blas_thread, parallel
 from lowrank_blocks.linalg.workspace import workspace
 
@@ -30,36 +31,58 @@ LEVELS_FROM = 144  # smaller sides from this on: one block after another, at mor
 _ALONE_FROM = 512  # smaller sides from this on: a lone block is spread over the workers
 _SMALL = 2.0**-100  # norms of blocks from this on are solved in the units of all
 
-_Row = tuple[Spectrum, Spectrum, float, float, str]
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BlockSpectra(ReadOnly):
     """Singular values of blocks, and how far the errors taken from them can be off.
 
     Attributes
     ----------
-    values : sequence of arrays
+    values : Ragged
         One descending read-only array a block.
-    tails : sequence of arrays
-        `tail_energy` of each.
-    bounds : sequence of float
+    bounds : (n_blocks,) array
         Bounds on the errors of ``sqrt(tails[k][r])`` for every r.
-    norm_bounds : sequence of float
+    norm_bounds : (n_blocks,) array
         Bounds on the errors of ``sqrt(tails[k][0])``.
-    methods : sequence of str
+    methods : tuple of str
         How each was computed; see `Accuracy`.
     """
 
-    values: tuple[Spectrum, ...]
-    tails: tuple[Spectrum, ...]
-    bounds: tuple[float, ...]
-    norm_bounds: tuple[float, ...]
+    values: Ragged
+    bounds: Spectrum
+    norm_bounds: Spectrum
     methods: tuple[str, ...]
 
-    def of_block(self, k: int) -> tuple[Spectrum, Spectrum, float, float, str]:
-        """Return what is known of one block, in the order of the attributes."""
-        return self.values[k], self.tails[k], self.bounds[k], self.norm_bounds[k], self.methods[k]
+    @property
+    def tails(self) -> Ragged:
+        """`tail_energy` of every block."""
+        return self.values.tail_energies()
+
+    @classmethod
+    def joined(cls, parts: Sequence[BlockSpectra]) -> BlockSpectra:
+        """Return what is known of some blocks and then of others."""
+        return cls(
+            Ragged.of([values for part in parts for values in part.values]),
+            np.concatenate([part.bounds for part in parts]),
+            np.concatenate([part.norm_bounds for part in parts]),
+            tuple(method for part in parts for method in part.methods),
+        )
+
+    def chosen(self, places: Sequence[int]) -> BlockSpectra:
+        """Return what is known of some of the blocks."""
+        index = np.array(places)
+        methods = tuple(self.methods[k] for k in places)
+        values = Ragged.of([self.values[k] for k in places])
+        return BlockSpectra(values, self.bounds[index], self.norm_bounds[index], methods)
+
+
+@dataclass(frozen=True)
+class _Solved:
+    """Values of blocks of one shape, (n, k), their worst bounds and those at rank 0, (2, n), and methods."""
+
+    values: Spectrum
+    bounds: Spectrum
+    methods: list[str]
 
 
 def block_spectra(
@@ -77,57 +100,107 @@ def block_spectra(
         Error promised at any ranks, relative to the norm of all blocks; a block whose certified bound
         exceeds its share goes to LAPACK's SVD.
     """
-    alike = groups([(p, q) for p, q in (b.shape for b in blocks)])
-    large = [g for g in alike if gram_pays(*flat(blocks[g[0]]).shape)]
-    norms = {k: math.sqrt(energy(scaled(blocks[k], exponent))) for g in large for k in g}
-    allowed = _allowed(norms, len(blocks), accuracy)
+    blocks = BlockSequence.of(blocks)
+    alike = [_Group.of(blocks, group, exponent) for group in blocks.groups()]
+    allowed = _allowed([group.norms for group in alike], len(blocks), accuracy)
 
-    def solve(case: tuple[list[int], bool]) -> list[_Row]:
-        chosen, gram = case
-        if not gram:
-            return _by_lapack([blocks[k] for k in chosen], exponent)
-        return _by_gram([(blocks[k], norms[k], allowed[k]) for k in chosen], exponent)
+    def solve(case: tuple[_Group, Indices]) -> tuple[Indices, _Solved]:
+        group, places = case
+        chosen = group.chosen[places]
+        if not group.gram:
+            return chosen, _by_lapack(blocks, chosen, exponent)
+        norms = group.norms[places].tolist()
+        limits = allowed(group.norms[places]).tolist()
+        return chosen, _by_gram([blocks[k] for k in chosen.tolist()], norms, limits, exponent)
 
-    with one_blas_thread(with_scipy=bool(large)):
-        tried = {max(g, key=norms.__getitem__): g for g in large if len(g) >= _SAMPLED}
-        first = {k: solve(([k], True)) for k in tried}
-        coarse = [g for k, g in tried.items() if first[k][0][-1] == "lapack"]
-        lone = [g for g in large if len(g) == 1 and min(blocks[g[0]].shape) >= _ALONE_FROM]
-        alone = [(g, True) for g in lone]
-        others = [
-            (slab, g in large and g not in coarse)
-            for g in alike
-            if g not in lone
-            for slab in slabs([k for k in g if k not in first], flat(blocks[g[0]]).shape)
-        ]
-        found = [*first.values(), *map(solve, alone), *parallel(solve, others)]
-    order = [*([k] for k in first), *(chosen for chosen, _ in alone + others)]
-    return BlockSpectra(*zip(*restored(order, found), strict=True))
+    with one_blas_thread(with_scipy=any(group.gram for group in alike)):
+        found, cases = [], []
+        for group in alike:
+            rest = np.arange(len(group.chosen))
+            if group.gram and len(rest) >= _SAMPLED:
+                hardest = group.norms.argmax()
+                found.append(solve((group, rest[[hardest]])))
+                group = replace(group, gram=found[-1][1].methods != ["lapack"])
+                rest = np.delete(rest, hardest)
+            cases += [(group, slab) for slab in slabs(rest, group.shape)]
+        alone = [case for case in cases if case[0].alone]
+        found += [solve(case) for case in alone]
+        found += parallel(solve, [case for case in cases if not case[0].alone])
+    return _restored(blocks, found)
 
 
-def singular_values(blocks: Sequence[Matrix], exponent: int = 0) -> tuple[Spectrum, ...]:
+@dataclass(frozen=True)
+class _Group:
+    """Blocks of one shape.
+
+    Attributes
+    ----------
+    chosen : array of int
+        Which blocks.
+    shape : (int, int)
+        Their shape, smaller side first.
+    gram : bool
+        Whether they are tried by Gram matrices.
+    norms : array
+        Norms of those that are.
+    """
+
+    chosen: Indices
+    shape: Shape
+    gram: bool
+    norms: Spectrum
+
+    @classmethod
+    def of(cls, blocks: BlockSequence, chosen: Indices, exponent: int) -> _Group:
+        """Return a group with the norms that it needs."""
+        first = flat(blocks[int(chosen[0])])
+        gram = gram_pays(*first.shape)
+        each = (math.sqrt(energy(scaled(blocks[k], exponent))) for k in chosen.tolist() if gram)
+        return cls(chosen, (first.shape[0], first.shape[1]), gram, np.fromiter(each, np.float64))
+
+    @property
+    def alone(self) -> bool:
+        """Whether it is one large block, over which all workers are spread."""
+        return self.gram and len(self.chosen) == 1 and self.shape[0] >= _ALONE_FROM
+
+
+def _restored(blocks: BlockSequence, found: Sequence[tuple[Indices, _Solved]]) -> BlockSpectra:
+    """Return what was found in the order of the blocks."""
+    sides = np.zeros(len(blocks), np.int64)
+    bounds, methods = np.zeros((2, len(blocks))), np.zeros(len(blocks), dtype=object)
+    for chosen, solved in found:
+        sides[chosen] = solved.values.shape[1]
+        bounds[:, chosen], methods[chosen] = solved.bounds, solved.methods
+    values = Ragged.scattered(sides, ((chosen, solved.values) for chosen, solved in found))
+    lock_all(bounds)
+    return BlockSpectra(values, bounds[0], bounds[1], tuple(methods.tolist()))
+
+
+def singular_values(blocks: Sequence[Matrix], exponent: int = 0) -> Ragged:
     """Return the singular values of every block divided by ``2**exponent``; see `block_spectra`."""
     return block_spectra(blocks, exponent).values
 
 
-def _allowed(norms: dict[int, float], count: int, accuracy: float) -> dict[int, float]:
-    """Return the error allowed for every block, so that together they keep the accuracy."""
-    share = math.hypot(*norms.values()) / math.sqrt(count)
-    return {k: accuracy / math.sqrt(2) * max(norm, share) for k, norm in norms.items()}
+def _allowed(norms: Sequence[Spectrum], count: int, accuracy: float) -> Callable[[Spectrum], Spectrum]:
+    """Return the errors allowed for blocks by their norms, so that together they keep the accuracy."""
+    share = math.hypot(*np.concatenate(norms).tolist()) / math.sqrt(count)
+    return lambda norm: accuracy / math.sqrt(2) * np.maximum(norm, share)
 
 
-def _by_gram(cases: Sequence[tuple[Matrix, float, float]], exponent: int) -> list[_Row]:
+def _by_gram(
+    blocks: Sequence[Matrix], norms: Sequence[float], allowed: Sequence[float], exponent: int
+) -> _Solved:
     """Solve blocks of one shape, each with its norm and the error allowed, by Gram matrices."""
-    own = [exponent if norm > _SMALL else common_exponent(block) for block, norm, _ in cases]
+    own = [exponent if norm > _SMALL else common_exponent(b) for b, norm in zip(blocks, norms, strict=True)]
     shift = np.array(own) - exponent
     with np.errstate(over="ignore"):  # a block far below the others may be off by all of it
-        limits = np.ldexp([allowed for *_, allowed in cases], -shift)
-    rows = [scaled(flat(block), power) for (block, *_), power in zip(cases, own, strict=True)]
+        limits = np.ldexp(allowed, -shift)
+    rows = [scaled(flat(block), power) for block, power in zip(blocks, own, strict=True)]
     if len(rows[0]) < LEVELS_FROM:
-        return _rows(*_by_stack(rows, limits), shift)
+        return _shifted(*_by_stack(rows, limits), shift)
     found = [by_gram(r, float(limit)) for r, limit in zip(rows, limits, strict=True)]
     values, bounds = (np.array(parts) for parts in zip(*((f.values, f.bounds) for f in found), strict=True))
-    return _rows(values, _worst_and_first(bounds), [f.method for f in found], shift)
+    return _shifted(values, _worst_and_first(bounds), [f.method for f in found], shift)
 
 
 def _by_stack(rows: Sequence[Spectrum], limits: Spectrum) -> tuple[Spectrum, Spectrum, list[str]]:
@@ -146,17 +219,17 @@ def _by_stack(rows: Sequence[Spectrum], limits: Spectrum) -> tuple[Spectrum, Spe
     return values, bounds, ["lapack" if c else "gram" for c in coarse.tolist()]
 
 
-def _by_lapack(blocks: Sequence[Matrix], exponent: int) -> list[_Row]:
+def _by_lapack(blocks: BlockSequence, chosen: Indices, exponent: int) -> _Solved:
     """Solve blocks of one shape by LAPACK's SVD."""
-    with stacked([flat(b) for b in blocks]) as (stack, own):
-        return _rows(*_svds(stack), own - exponent)
+    with stacked(blocks, chosen) as (stack, own):
+        return _shifted(*_svds(stack), own - exponent)
 
 
 def _svds(stack: Spectrum) -> tuple[Spectrum, Spectrum, list[str]]:
     """Return the singular values of a stack of blocks, their bounds, and how they were found."""
     values = lapack_values(stack)
     bounds = lapack_norm(np.linalg.norm(values, axis=1), stack.shape)
-    return values, np.stack([bounds, bounds]), ["lapack"] * len(stack)
+    return values, np.stack([bounds, bounds]), [svd_method(stack.shape)] * len(stack)
 
 
 def _worst_and_first(bounds: Spectrum) -> Spectrum:
@@ -164,12 +237,10 @@ def _worst_and_first(bounds: Spectrum) -> Spectrum:
     return np.stack([bounds.max(axis=1), bounds[:, 0]])
 
 
-def _rows(
+def _shifted(
     values: Spectrum, bounds: Spectrum, methods: list[str], shift: NDArray[np.integer[Any]]
-) -> list[_Row]:
-    """Return what is known of every block, its values and bounds multiplied by powers of two."""
+) -> _Solved:
+    """Return values and bounds multiplied by powers of two."""
     if shift.any():
         values, bounds = np.ldexp(values, shift[:, None]), raised(bounds, shift)
-    tails = tail_energy(values)
-    values.flags.writeable = tails.flags.writeable = False
-    return list(zip(values, tails, *bounds.tolist(), methods, strict=True))
+    return _Solved(values, bounds, methods)

@@ -242,7 +242,7 @@ def _row(parts: Decomposition, budget: int, allocation: Allocation) -> _Priced:
         error=parts.error(choice.ranks),
         relative_error=relative_error,
         captured=1 - relative_error**2,
-        guarantee=choice.guarantee,
+        guarantee=choice.guarantee.value,
         gap=None if given else relative_error - parts.lower_bound(choice),
     )
     return row, allocation.unit_cost(parts.costs)
@@ -259,7 +259,7 @@ def _best_row(matrix: Matrix, budget: int) -> _Priced:
         error=found.error,
         relative_error=found.relative_error,
         captured=found.captured,
-        guarantee=found.guarantee,
+        guarantee=str(found.guarantee),
         gap=found.gap,
         partition=found.verdict,
     )

@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike
 
+from lowrank_blocks._results import locked
 from lowrank_blocks._validation import as_matrix
 from lowrank_blocks.allocation.adaptive import adaptive
 from lowrank_blocks.allocation.base import Points
@@ -24,7 +25,6 @@ from lowrank_blocks.search.candidates import (
 )
 from lowrank_blocks.search.dyadic import Rectangles
 from lowrank_blocks.search.lagrangian import Tree
-from lowrank_blocks.solver.assembly import locked
 from lowrank_blocks.solver.curves import ErrorCurve, as_budgets, pareto
 from lowrank_blocks.structures.axes import Axis
 

@@ -96,13 +96,18 @@ class Rectangles:
 
     def spectra_of(self, places: Sequence[Place]) -> BlockSpectra:
         """Return the spectra of some rectangles, as they were computed."""
-        chosen = [(self.spectra[i, j], a * (len(self.cols[j]) - 1) + b) for i, j, a, b in places]
-        return BlockSpectra(*zip(*(found.of_block(k) for found, k in chosen), strict=True))
+        return BlockSpectra.joined(
+            [self.spectra[i, j].chosen([self._index(i, j, a, b)]) for i, j, a, b in places]
+        )
 
     def ledger(self, places: Sequence[Place], outside: float = 0.0) -> Ledger:
         """Return the ledger of disjoint rectangles with some energy outside of them."""
         costs = np.array([self.nodes[i, j].costs[a, b] for i, j, a, b in places], dtype=np.int64)
-        return Ledger(Offer.made(self.spectra_of(places).values, costs), outside)
+        values = [self.spectra[i, j].values[self._index(i, j, a, b)] for i, j, a, b in places]
+        return Ledger(Offer.made(values, costs), outside)
+
+    def _index(self, i: int, j: int, a: int, b: int) -> int:
+        return a * (len(self.cols[j]) - 1) + b
 
     def block(self, place: Place) -> Block:
         """Return where a rectangle lies."""

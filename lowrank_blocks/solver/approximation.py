@@ -43,7 +43,7 @@ class Approximation(ReadOnly):
         Shape ``(m, n)`` of the matrix.
     ranks : (n_blocks,) array of int
         Rank of every block.
-    factors : tuple of (B, A)
+    factors : sequence of (B, A)
         For every block of shape (p, q) the factors B, (p, r), and A, (r, q): the block is ``B @ A``.
         The singular values are split evenly between them, in float32 to within a factor of 1.42.
     error : float
@@ -82,7 +82,7 @@ class Approximation(ReadOnly):
     structure: Structure
     shape: Shape
     ranks: Ranks
-    factors: tuple[Factors, ...] = field(repr=False)
+    factors: Sequence[Factors] = field(repr=False)
     error: float
     relative_error: float
     guarantee: str
@@ -97,12 +97,12 @@ class Approximation(ReadOnly):
     @property
     def n_parameters(self) -> int:
         """Count of stored numbers in all factors; the positions of blocks are not charged."""
-        return sum(b.size + a.size for b, a in self.factors)
+        return int(self.ranks @ self._layout.rank_costs)
 
     @property
     def nbytes(self) -> int:
         """Bytes of all factors."""
-        return sum(b.nbytes + a.nbytes for b, a in self.factors)
+        return self.n_parameters * np.result_type(*self.factors[0]).itemsize
 
     @property
     def gap(self) -> float | None:
@@ -158,7 +158,7 @@ class Approximation(ReadOnly):
 
     def to_dense(self) -> Matrix:
         """Return the approximation as an (m, n) matrix."""
-        return self._layout.join([b @ a for b, a in self.factors])
+        return self._layout.dense(self.factors)
 
     def to_linear_operator(self) -> LinearOperator:
         """Return the approximation as a `scipy.sparse.linalg.LinearOperator` of shape (m, n)."""

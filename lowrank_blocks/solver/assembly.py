@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-
-import numpy as np
+from collections.abc import Iterable, Iterator
 
 from lowrank_blocks._validation import Matrix
-from lowrank_blocks.linalg import Accuracy, BlockFactors, Factors, scaled
+from lowrank_blocks.linalg import Accuracy, BlockFactors, scaled
 from lowrank_blocks.linalg import energy as energy_of
 from lowrank_blocks.solver.approximation import Approximation
 from lowrank_blocks.structures.base import Structure
@@ -19,7 +17,7 @@ _SLAB = 1 << 19  # entries squared at a time
 def assembled(
     matrix: Matrix,
     structure: Structure,
-    found: Sequence[BlockFactors],
+    found: BlockFactors,
     *,
     exponent: int,
     error: float,
@@ -34,15 +32,15 @@ def assembled(
     return Approximation(
         structure=structure,
         shape=(matrix.shape[0], matrix.shape[1]),
-        ranks=locked(np.array([f.factors[0].shape[1] for f in found], dtype=np.int64)),
-        factors=tuple(_stored(f.factors) for f in found),
+        ranks=found.factors.ranks,
+        factors=found.factors,
         error=math.ldexp(error, exponent),
         relative_error=relative_error,
         guarantee=guarantee,
         lower_bound=None if lower_bound is None else min(lower_bound, relative_error),
         accuracy=Accuracy.of(
-            [f.method for f in found],
-            [f.excess + f.rounding for f in found],
+            found.methods,
+            found.excess + found.rounding,
             norm,
             exponent,
             outside=outside,
@@ -70,14 +68,3 @@ def require_norm(norm: float, exponent: int) -> None:
         raise ValueError(
             "dW must have a Frobenius norm below 1.8e308, the largest float64; divide it by a power of two."
         ) from None
-
-
-def locked(array: Matrix) -> Matrix:
-    """Return the array, read-only from now on."""
-    array.flags.writeable = False
-    return array
-
-
-def _stored(factors: Factors) -> Factors:
-    b, a = (locked(np.ascontiguousarray(f)) for f in factors)
-    return b, a

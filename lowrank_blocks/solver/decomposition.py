@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from lowrank_blocks._results import ReadOnly
+from lowrank_blocks._results import ReadOnly, locked
 from lowrank_blocks._validation import Matrix, Shape, is_narrow
 from lowrank_blocks.allocation.adaptive import adaptive
 from lowrank_blocks.allocation.base import (
@@ -27,7 +27,6 @@ from lowrank_blocks.allocation.staircases import Point, Staircase
 from lowrank_blocks.linalg import (
     Accuracy,
     BlockSpectra,
-    Known,
     Spectrum,
     block_spectra,
     common_exponent,
@@ -37,7 +36,7 @@ from lowrank_blocks.linalg import (
     scaled,
 )
 from lowrank_blocks.solver.approximation import Approximation
-from lowrank_blocks.solver.assembly import assembled, energy, locked, require_norm
+from lowrank_blocks.solver.assembly import assembled, energy, require_norm
 from lowrank_blocks.solver.curves import ErrorCurve, as_budgets, pareto
 from lowrank_blocks.structures.base import Layout, Structure
 from lowrank_blocks.structures.checked import laid_out
@@ -176,18 +175,21 @@ class Decomposition(ReadOnly):
         return f"Decomposition({self.structure!r} of a {m}×{n} matrix, {len(self.costs)} blocks)"
 
     def _truncate(self, choice: RankChoice) -> Approximation:
-        left = np.sqrt(self._ledger.left(choice.ranks)).tolist()
-        known = [Known(*pair) for pair in zip(left, self._found.bounds, strict=True)]
-        blocks = self._layout.split(self._matrix)
+        known = np.sqrt(self._ledger.left(choice.ranks)), self._found.bounds
         dtype = self._matrix.dtype
         found = leading_factors(
-            blocks, choice.ranks, self._exponent, promise(dtype), known, single=is_narrow(dtype)
+            self._layout.split(self._matrix),
+            choice.ranks,
+            self._exponent,
+            promise(dtype),
+            known,
+            single=is_narrow(dtype),
         )
         return assembled(
             self._matrix,
             self.structure,
             # The error that is reported comes from the spectra, and is as uncertain as they are.
-            [replace(f, excess=max(f.excess, k.bound)) for f, k in zip(found, known, strict=True)],
+            replace(found, excess=np.maximum(found.excess, self._found.bounds)),
             exponent=self._exponent,
             error=self._ledger.error(choice.ranks),
             norm=self._ledger.norm,

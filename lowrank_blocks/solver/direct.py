@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-import numpy as np
-
 from lowrank_blocks._validation import Matrix, as_count, is_narrow
 from lowrank_blocks.allocation.base import Allocation, Guarantee
-from lowrank_blocks.linalg import BlockFactors, common_exponent, leading_factors, norm_rounding, promise
+from lowrank_blocks.linalg import common_exponent, leading_factors, norm_rounding, promise
 from lowrank_blocks.solver.approximation import Approximation
 from lowrank_blocks.solver.assembly import assembled, energy, require_norm, row_slabs
 from lowrank_blocks.structures.base import Structure
@@ -35,11 +33,11 @@ def approximate_directly(
     found = leading_factors(layout.split(matrix), ranks, exponent, promise(matrix.dtype), single=single)
     optimal = allocation.guarantee is Guarantee.OPTIMAL  # buys no values of zero
     if optimal:
-        found = [_without_zeros(f) for f in found]
+        found = found.without_zeros()
     error = outside = norm
     if ranks.any():
         outside = math.sqrt(energy(layout.outside(matrix), exponent))
-        error = math.hypot(outside, *(f.error for f in found))
+        error = math.hypot(outside, *found.error.tolist())
     best = optimal or len(costs) == 1  # the largest rank of one block that fits
     made = assembled(
         matrix,
@@ -54,9 +52,3 @@ def approximate_directly(
         lower_bound=error / (norm or 1.0) if best else None,  # of several blocks only spectra could tell
     )
     return replace(made, budget=budget, unit_cost=allocation.unit_cost(costs))
-
-
-def _without_zeros(found: BlockFactors) -> BlockFactors:
-    b, a = found.factors
-    kept = np.count_nonzero(a.any(axis=1))
-    return replace(found, factors=(b[:, :kept], a[:kept]))

@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from lowrank_blocks._results import ReadOnly, locked
 from lowrank_blocks._validation import Matrix, Shape
 from lowrank_blocks.structures.cells import Block
 
@@ -45,7 +46,7 @@ class Structure(ABC):
         """Return the structure whose blocks on ``W.T`` are the transposes of these on ``W``."""
 
 
-class Layout(ABC):
+class Layout(ReadOnly, ABC):
     """A structure bound to a shape: a linear map S from matrices to blocks with ``S S^T = I``.
 
     `split` is S, and `join` is its transpose. Truncating every block of ``split(W)`` and joining
@@ -75,12 +76,12 @@ class Layout(ABC):
     @cached_property
     def rank_costs(self) -> NDArray[np.int64]:
         """Numbers stored for one unit of rank of every block: height plus width by default."""
-        return np.asarray(np.array(self.block_shapes, dtype=np.int64).sum(axis=1))
+        return locked(np.array(self.block_shapes, dtype=np.int64).sum(axis=1))
 
     @cached_property
     def max_ranks(self) -> NDArray[np.int64]:
         """Largest rank of every block."""
-        return np.asarray(np.array(self.block_shapes, dtype=np.int64).min(axis=1))
+        return locked(np.array(self.block_shapes, dtype=np.int64).min(axis=1))
 
     @abstractmethod
     def split(self, matrix: Matrix) -> Sequence[Matrix]:
@@ -101,10 +102,14 @@ class Layout(ABC):
         for start in range(0, len(rest), step):
             yield rest[start : start + step]
 
+    def dense(self, factors: Sequence[tuple[Matrix, Matrix]]) -> Matrix:
+        """Return ``join(B @ A of every block)``, an (m, n) matrix."""
+        return self.join([b @ a for b, a in factors])
+
     def apply(self, factors: Sequence[tuple[Matrix, Matrix]], x: Matrix) -> Matrix:
         """Return ``join(B @ A of every block) @ x`` for x of shape (n,) or (n, k)."""
-        return self.join([b @ a for b, a in factors]) @ x
+        return self.dense(factors) @ x
 
     def apply_transposed(self, factors: Sequence[tuple[Matrix, Matrix]], y: Matrix) -> Matrix:
         """Return ``join(B @ A of every block).T @ y`` for y of shape (m,) or (m, k)."""
-        return self.join([b @ a for b, a in factors]).T @ y
+        return self.dense(factors).T @ y

@@ -9,8 +9,9 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
+from lowrank_blocks._results import lock_all, locked
 from lowrank_blocks._validation import Matrix, Shape
-from lowrank_blocks.linalg import BlockSequence
+from lowrank_blocks.linalg import BlockSequence, stacks_of
 from lowrank_blocks.structures.base import Layout
 from lowrank_blocks.structures.cells import Block, Selection, indices
 
@@ -18,6 +19,7 @@ Factors = Sequence[tuple[Matrix, Matrix]]
 Bounds = NDArray[np.int64]
 
 _SLAB = 1 << 19  # entries copied at a time
+_GATHERED = 64  # entries of blocks that are copied entry by entry, and not view by view
 
 
 class PickedLayout(Layout):
@@ -50,18 +52,18 @@ class PickedLayout(Layout):
 
     def apply(self, factors: Factors, x: Matrix) -> Matrix:
         """Multiply block by block; blocks of rank 0 are passed over."""
-        y = _zeros(self.shape[0], factors, x)
-        for (rows, cols), (b, a) in zip(self.cells(), factors, strict=True):
-            if b.shape[1]:
-                y[rows] += b @ (a @ x[cols])
+        y, cells = _zeros(self.shape[0], factors, x), self.cells()
+        for chosen, b, a in stacks_of(factors):
+            for k, left, right in zip(chosen.tolist(), b, a, strict=True):
+                y[cells[k].rows] += left @ (right @ x[cells[k].cols])
         return y
 
     def apply_transposed(self, factors: Factors, y: Matrix) -> Matrix:
         """Multiply block by block; blocks of rank 0 are passed over."""
-        x = _zeros(self.shape[1], factors, y)
-        for (rows, cols), (b, a) in zip(self.cells(), factors, strict=True):
-            if b.shape[1]:
-                x[cols] += a.T @ (b.T @ y[rows])
+        x, cells = _zeros(self.shape[1], factors, y), self.cells()
+        for chosen, b, a in stacks_of(factors):
+            for k, left, right in zip(chosen.tolist(), b, a, strict=True):
+                x[cells[k].cols] += right.T @ (left.T @ y[cells[k].rows])
         return x
 
 
@@ -88,7 +90,24 @@ class RectangleLayout(PickedLayout):
 
     def __init__(self, shape: Shape, bounds: Bounds) -> None:
         self._bounds = bounds
-        super().__init__(shape, _shapes(bounds))
+        self._sides = np.column_stack([bounds[:, 1] - bounds[:, 0], bounds[:, 3] - bounds[:, 2]])
+        lock_all([self._bounds, self._sides])
+        super().__init__(shape, _shapes(self._sides))
+
+    @cached_property
+    def rank_costs(self) -> NDArray[np.int64]:
+        """Numbers stored for one unit of rank of every block: height plus width."""
+        return locked(self._sides.sum(axis=1))
+
+    @cached_property
+    def max_ranks(self) -> NDArray[np.int64]:
+        """Largest rank of every block."""
+        return locked(self._sides.min(axis=1))
+
+    @cached_property
+    def covers(self) -> bool:
+        """Whether every entry of the matrix is in a block."""
+        return bool(self._sides.prod(axis=1).sum() == self.shape[0] * self.shape[1])
 
     def split(self, matrix: Matrix) -> BlockSequence:
         """Return the rectangles as views, made when they are asked for."""
@@ -96,7 +115,52 @@ class RectangleLayout(PickedLayout):
 
     def cells(self) -> Sequence[Block]:
         """Return the rectangles."""
-        return [Block(slice(t, b), slice(lo, hi)) for t, b, lo, hi in self._bounds.tolist()]
+        return self._cells
+
+    @cached_property
+    def _cells(self) -> tuple[Block, ...]:
+        return tuple(Block(slice(t, b), slice(lo, hi)) for t, b, lo, hi in self._bounds.tolist())
+
+    def dense(self, factors: Factors) -> Matrix:
+        """Return ``join(B @ A of every block)``, an (m, n) matrix."""
+        joined = np.zeros(self.shape, dtype=np.result_type(*factors[0]))
+        for chosen, b, a in stacks_of(factors):
+            rows, cols = self._indices(chosen)
+            joined[rows[:, :, None], cols[:, None, :]] = b @ a
+        return joined
+
+    def apply(self, factors: Factors, x: Matrix) -> Matrix:
+        """Multiply block by block, many small ones at a time; blocks of rank 0 are passed over."""
+        if not self._small:
+            return super().apply(factors, x)
+        y, columns = _zeros(self.shape[0], factors, x), x.reshape(len(x), -1)
+        flat = y.reshape(len(y), -1)
+        for chosen, b, a in stacks_of(factors):
+            rows, cols = self._indices(chosen)
+            np.add.at(flat, rows, b @ (a @ columns[cols]))
+        return y
+
+    def apply_transposed(self, factors: Factors, y: Matrix) -> Matrix:
+        """Multiply block by block, many small ones at a time; blocks of rank 0 are passed over."""
+        if not self._small:
+            return super().apply_transposed(factors, y)
+        x, columns = _zeros(self.shape[1], factors, y), y.reshape(len(y), -1)
+        flat = x.reshape(len(x), -1)
+        for chosen, b, a in stacks_of(factors):
+            rows, cols = self._indices(chosen)
+            np.add.at(flat, cols, a.swapaxes(1, 2) @ (b.swapaxes(1, 2) @ columns[rows]))
+        return x
+
+    @property
+    def _small(self) -> bool:
+        """Whether most of the time would go into the calls for single blocks."""
+        return bool(self._sides.prod(axis=1).max() <= _GATHERED)
+
+    def _indices(self, chosen: Bounds) -> tuple[Bounds, Bounds]:
+        """Return the rows, (k, p), and the columns, (k, q), of some rectangles of one shape."""
+        top, left = self._bounds[chosen][:, [0, 2]].T
+        p, q = self._sides[chosen[0]]
+        return top[:, None] + np.arange(p), left[:, None] + np.arange(q)
 
 
 @final
@@ -107,23 +171,33 @@ class _Rectangles(BlockSequence):
         self._matrix, self._bounds, self.shapes = matrix, bounds, shapes
 
     def __getitem__(self, k: int) -> Matrix:  # type: ignore[override]
-        top, bottom, left, right = self._bounds[k]
+        top, bottom, left, right = self._bounds[k].tolist()
         return self._matrix[top:bottom, left:right]
 
-    def stack(self, chosen: Sequence[int]) -> Matrix:
-        """Return some rectangles of one shape as a new array of shape (count, p, q)."""
+    def groups(self) -> list[Bounds]:
+        """Return the indices of the blocks of each shape."""
+        heights = self._bounds[:, 1] - self._bounds[:, 0]
+        keys = heights * (self._matrix.shape[1] + 1) + self._bounds[:, 3] - self._bounds[:, 2]
+        order = np.argsort(keys, kind="stable")
+        return np.split(order, np.flatnonzero(np.diff(keys[order])) + 1)
+
+    def stacked(self, chosen: Bounds, room: Matrix) -> Matrix:
+        """Copy some rectangles of one shape, smaller side first, into an array (count, k, l)."""
         p, q = self.shapes[chosen[0]]
-        bounds = self._bounds[chosen]
-        rows = bounds[:, 0, None, None] + np.arange(p)[:, None]
-        stack: Matrix = self._matrix[rows, bounds[:, 2, None, None] + np.arange(q)]
-        return stack
+        if p * q > _GATHERED:
+            return super().stacked(chosen, room)
+        top, left = self._bounds[chosen][:, [0, 2]].T
+        rows, cols = top[:, None] + np.arange(p), left[:, None] + np.arange(q)
+        stack = self._matrix[rows[:, :, None], cols[:, None, :]]
+        room[:] = stack if p <= q else stack.swapaxes(1, 2)
+        return room
 
 
-def _shapes(bounds: Bounds) -> list[Shape]:
+def _shapes(sides: Bounds) -> list[Shape]:
     """Return the shape of every rectangle; equal shapes are one object."""
-    sizes = np.column_stack([bounds[:, 1] - bounds[:, 0], bounds[:, 3] - bounds[:, 2]])
-    distinct, which = np.unique(sizes, axis=0, return_inverse=True)
-    shapes = [(p, q) for p, q in distinct.tolist()]
+    keys = sides[:, 0] * (1 + sides[:, 1].max()) + sides[:, 1]
+    _, first, which = np.unique(keys, return_index=True, return_inverse=True)
+    shapes = [(p, q) for p, q in sides[first].tolist()]
     return [shapes[k] for k in which.ravel().tolist()]
 
 
