@@ -10,6 +10,8 @@ from registry import examples
 
 import lowrank_blocks as lb
 from lowrank_blocks.linalg import eigen, gram, krylov, leading, leading_factors, levels, tail_energy
+from lowrank_blocks.linalg.bounds import added, eigen_sum, gram_error
+from lowrank_blocks.linalg.energies import UNIT
 
 RANDOM = examples(40)
 
@@ -156,6 +158,36 @@ def test_what_vectors_miss_is_measured(gap):
         assert left[1] - left[0] <= found.excess <= left[1] - left[0] + 2e-13
     right = question.judged(u[:, :1], "gram", lambda error: question.missed(error, squares))
     assert right.excess <= 2e-13
+
+
+def test_what_eigenvalues_lack_is_charged():
+    """They may be as wrong as a Gram matrix allows: what is missed is no less for that."""
+    values = np.append([1.0, 1 - 1e-11], 1e-4 / np.arange(1, 999))
+    matrix = np.diag(values)
+    question = leading._Question(matrix, 1, 1e-10, None)
+    lacking = eigen_sum(np.array([1.0]), question.norm**2, matrix.shape, 1)
+    error = np.sqrt(np.sum(values**2) - values[1] ** 2)
+    assert 0 < lacking < 1e-13
+    assert question.missed(error, 1 - lacking) >= 1 - values[1] ** 2
+
+
+@pytest.mark.parametrize("length", [100, 256, 4096, 40000])
+def test_sums_of_equal_products_are_charged(length):
+    """In panels, each summed from zero as BLAS does: nearly as wrong as is charged, and no more."""
+    worst, (full, rest) = 0.0, divmod(length, 256)
+    for product in np.random.default_rng(length).uniform(1.2, 1.5, 300) / min(length, 256):
+        panels = [one_by_one([product] * 256)] * full + [one_by_one([product] * rest)] * bool(rest)
+        found, exact = one_by_one(panels), length * np.longdouble(product)
+        off = abs(found - exact)
+        worst = max(worst, float(off / exact) / UNIT / added(length))
+        values, shape = np.sqrt(np.array([2 * found, 0.0])), (2, length)
+        assert abs(values[0] - np.sqrt(2 * exact)) <= gram_error(values, shape)[0]
+        assert 2 * off <= eigen_sum(values, 2 * found, shape, 1)[0]
+    assert 0.5 <= worst <= 1
+
+
+def one_by_one(numbers):
+    return np.cumsum([0.0, *numbers])[-1]
 
 
 def test_lanczos_that_misses_a_vector_is_refused():

@@ -20,7 +20,7 @@ from certificates import (
 from kernel_cases import exact_tails
 
 import lowrank_blocks as lb
-from lowrank_blocks.linalg import Accuracy, tail_energy
+from lowrank_blocks.linalg import Accuracy, leading_factors, tail_energy
 
 pytestmark = pytest.mark.skipif(
     np.finfo(np.longdouble).eps >= np.finfo(float).eps,
@@ -81,12 +81,13 @@ def test_vectors_of_a_matrix_that_falls_into_parts(side, parts, seed):
 @pytest.mark.parametrize(
     ("shape", "entry", "ranks"),
     [
-        ((143, 4000), 1 / 3, [1]),
+        ((15, 4000), 1 / 3, [0, 1, 2]),
+        ((143, 4000), 1 / 3, [0, 1]),
         ((3, 30000), 0.1, [0, 1, 2]),
         ((2, 200000), 1 / 3, [0, 1]),
-        ((4096, 256), 0.1, [1]),
+        ((4096, 256), 0.1, [0, 1]),
     ],
-    ids=["long", "zero", "longest", "tall"],
+    ids=["long", "longer", "zero", "longest", "tall"],
 )
 def test_sums_of_equal_numbers(shape, entry, ranks):
     """Over the longer side they are off in proportion to its length, and as much is certified."""
@@ -115,8 +116,25 @@ def test_the_energy_outside_the_blocks(ranks):
     matrix = np.full((600, 600), 0.1)
     case = Case("outside", matrix, lb.DiagonalLocal(3), [ranks], tails_of_constant)
     assert broken(case) == []
-    accuracy = lb.decompose(matrix, lb.DiagonalLocal(3)).accuracy
-    assert 0 < accuracy.outside < accuracy.bound
+    budget = lb.rank_budget(matrix.shape, 1)
+    made = lb.approximate(matrix, lb.DiagonalLocal(3), budget, allocate=lb.uniform)
+    for accuracy in (made.accuracy, lb.decompose(matrix, lb.DiagonalLocal(3)).accuracy):
+        assert 0 < accuracy.outside < min(accuracy.bound, accuracy.norm_bound)
+        assert accuracy.relative_bound * accuracy.norm == pytest.approx(accuracy.bound + accuracy.norm_bound)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_norm_of_a_block_is_certified(count):
+    """Rank 0 leaves all of it: alone, or in a stack."""
+    off = []
+    for entry in (0.1, 1 / 3, 0.7):
+        block = np.full((3, 1500), entry)
+        exact = tails_of_constant(block)[0]
+        for found in leading_factors([block] * count, [0] * count):
+            assert found.method == "zero"
+            assert abs(found.error - exact) <= found.excess <= 1e-12 * exact
+            off.append(abs(found.error - exact))
+    assert max(off) > 0
 
 
 def test_the_bounds_of_a_whole_matrix():
