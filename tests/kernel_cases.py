@@ -114,7 +114,7 @@ def true_residual(matrix, approximation, exponent):
     return float(np.sqrt(np.square(rest).sum()))
 
 
-def one_by_one(found):
+def each_block(found):
     """Return the factors, the error and the excess of every block."""
     each = zip(found.factors, found.error, found.excess, strict=True)
     return [SimpleNamespace(factors=f, error=error, excess=excess) for f, error, excess in each]

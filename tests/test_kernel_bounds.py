@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kernel_cases import exact_tails, gesvd_tails, hard_matrices, one_by_one, rotated, small_matrices
+from kernel_cases import each_block, exact_tails, gesvd_tails, hard_matrices, rotated, small_matrices
 from registry import examples
 
 import lowrank_blocks as lb
@@ -49,7 +49,7 @@ def test_bounds_of_stacked_factors_hold(matrix, rank):
     rank = min(rank, len(matrix) - 1)
     true = exact_tails(matrix)[rank]
     blocks = [matrix, matrix[::-1]]
-    for block, found in zip(blocks, one_by_one(leading_factors(blocks, [rank, rank])), strict=True):
+    for block, found in zip(blocks, each_block(leading_factors(blocks, [rank, rank])), strict=True):
         with mpmath.workdps(50):
             b, a = (mpmath.matrix(f.tolist()) for f in found.factors)
             rest = mpmath.matrix(block.tolist()) - b * a

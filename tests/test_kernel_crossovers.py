@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from kernel_cases import DOUBLE, gesvd_tails, one_by_one, rotated, true_residual
+from kernel_cases import DOUBLE, each_block, gesvd_tails, rotated, true_residual
 
 import lowrank_blocks as lb
 from lowrank_blocks.linalg import factors, gram, leading, levels, slabs, values
@@ -127,7 +127,7 @@ def test_stacks_of_blocks(around, turned):
         assert b.shape[1] == a.shape[0] == 3
     for block, found in zip(
         structure.layout(matrix.shape).split(matrix),
-        one_by_one(
+        each_block(
             factors.leading_factors(structure.layout(matrix.shape).split(matrix), [3] * 4, exponent=298)
         ),
         strict=True,
@@ -153,7 +153,7 @@ def test_slabs(around, monkeypatch):
     for block, rank, found in zip(
         structure.layout(matrix.shape).split(matrix),
         ranks,
-        one_by_one(factors.leading_factors(structure.layout(matrix.shape).split(matrix), ranks)),
+        each_block(factors.leading_factors(structure.layout(matrix.shape).split(matrix), ranks)),
         strict=True,
     ):
         u, s, vt = np.linalg.svd(block, full_matrices=False)
