@@ -35,7 +35,7 @@ def test_the_svd(shape):
     assert (stack == before).all()
 
 
-@pytest.mark.parametrize("shape", LONG, ids=str)
+@pytest.mark.parametrize("shape", [shape for shape in LONG if shape[-2] > 1], ids=str)
 def test_lengths_are_those_that_lapack_is_given(shape, monkeypatch):
     given, qr, solve = [], np.linalg.qr, svd.lapack.lapack_values
     monkeypatch.setattr(np.linalg, "qr", lambda a, mode: (given.append(a.shape[-2]), qr(a, mode=mode))[1])

@@ -59,7 +59,7 @@ def test_a_grid_of_numbers_of_parts_has_at_most_three_costs(rows, cols):
 def test_blocks_come_row_by_row_with_explicit_ends():
     blocks = lb.Localized(2, (0, 1, 5)).layout((3, 5)).cells()
 
-    assert blocks == [
+    assert list(blocks) == [
         lb.Block(slice(0, 1), slice(0, 1)),
         lb.Block(slice(0, 1), slice(1, 5)),
         lb.Block(slice(1, 3), slice(0, 1)),

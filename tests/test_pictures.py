@@ -69,11 +69,6 @@ DARK = [
 OF_MATRICES = [n for n in PICTURES if n.startswith(ALL)]
 
 
-def drawn_once(name, *others):
-    """Return the arguments of a test, which runs where all others of this picture do."""
-    return pytest.param(name, *others, marks=pytest.mark.xdist_group(name))
-
-
 @dataclass(frozen=True)
 class Shown:
     """A text of a picture, where it is in pixels from the top left, and its contrast: 1 if not drawn."""
@@ -169,7 +164,7 @@ def peak(ratio, box):
 
 @pytest.mark.parametrize(
     ("name", "theme"),
-    [drawn_once(n, "default") for n in PICTURES] + [drawn_once(n, "dark_background") for n in DARK],
+    [(n, "default") for n in PICTURES] + [(n, "dark_background") for n in DARK],
 )
 def test_all_texts_can_be_read(name, theme):
     drawn = picture(name, theme)
@@ -182,7 +177,7 @@ def test_all_texts_can_be_read(name, theme):
         assert shown.contrast > 3 or (shown.number and shown.contrast == 1), shown
 
 
-@pytest.mark.parametrize("name", [drawn_once(n) for n in PICTURES if n.startswith(("ranks", "partition"))])
+@pytest.mark.parametrize("name", [n for n in PICTURES if n.startswith(("ranks", "partition"))])
 def test_numbers_lie_within_their_blocks(name):
     for shown in picture(name).texts:
         if shown.number and shown.contrast > 1:
@@ -193,20 +188,20 @@ def test_numbers_lie_within_their_blocks(name):
 
 @pytest.mark.parametrize(
     ("name", "count"),
-    [drawn_once(f"ranks {n}", k) for n, k in {"square": 16, "one block": 1, "wide": 16, "tall": 16}.items()],
+    [(f"ranks {n}", k) for n, k in {"square": 16, "one block": 1, "wide": 16, "tall": 16}.items()],
 )
 def test_numbers_that_fit_are_drawn(name, count):
     assert sum(shown.number and shown.contrast > 3 for shown in picture(name).texts) == count
 
 
-@pytest.mark.parametrize("name", [drawn_once(n) for n in OF_MATRICES])
+@pytest.mark.parametrize("name", [n for n in OF_MATRICES])
 def test_the_colour_bar_is_as_long_as_the_matrix(name):
     heights = picture(name).heights
     assert heights
     assert all(0.89 * matrix < bar < 1.001 * matrix for bar, matrix in heights)  # the rest is its arrow
 
 
-@pytest.mark.parametrize("name", [drawn_once(n) for n in OF_MATRICES])
+@pytest.mark.parametrize("name", [n for n in OF_MATRICES])
 def test_most_of_the_canvas_is_used(name):
     image = picture(name).pixels
     used = image != image[0, 0]

@@ -22,9 +22,6 @@ FILES = {
 }
 
 
-pytestmark = pytest.mark.xdist_group("reproduce")  # the comparison is made once
-
-
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     folder = tmp_path_factory.mktemp("formal")
@@ -37,6 +34,7 @@ def results(written):
     return list(csv.DictReader(io.StringIO((written / "results.csv").read_text())))
 
 
+@pytest.mark.exhaustive
 def test_all_files_are_written(written):
     assert {path.name for path in written.iterdir()} == FILES == set(reproduce.FILES)
     for picture in ("winners.png", "curves-synthetic.png", "curves-genuine.png"):
@@ -53,6 +51,7 @@ def spectra_of(name, K):
     return {letter: block_spectra(W, blocks) for letter, blocks in places.items()}, W
 
 
+@pytest.mark.exhaustive
 def test_results_agree_with_direct_singular_values(results):
     for row in results:
         K, r = int(row["K"]), int(row["r"])
@@ -64,6 +63,7 @@ def test_results_agree_with_direct_singular_values(results):
         assert int(row["n_parameters"]) == r * sum(W.shape)
 
 
+@pytest.mark.exhaustive
 def test_winners_follow_from_the_numbers(results):
     for row in results:
         errors = {letter: float(row[letter]) for letter in "GDL"}
@@ -72,6 +72,7 @@ def test_winners_follow_from_the_numbers(results):
         assert all(errors[n] > min(errors.values()) for n in set(errors) - set(names))
 
 
+@pytest.mark.exhaustive
 def test_free_ranks_are_set_against_free_ranks(results):
     for row in results:
         errors = {"G": float(row["G"]), "D": float(row["D_free"]), "L": float(row["L_free"])}
@@ -79,6 +80,7 @@ def test_free_ranks_are_set_against_free_ranks(results):
         assert set(row["least_free"].split("=")) == least
 
 
+@pytest.mark.exhaustive
 def test_free_ranks_are_the_best(results):
     """All blocks cost the same here, so the best ranks keep the largest singular values of all."""
     for row in results:
@@ -91,6 +93,7 @@ def test_free_ranks_are_the_best(results):
             assert float(row[f"{letter}_free"]) == pytest.approx(error, abs=1e-7)
 
 
+@pytest.mark.exhaustive
 def test_every_family_size_and_rank_is_there(results):
     cases = {(row["matrix"], int(row["K"]), int(row["r"])) for row in results}
     assert len(cases) == len(results) == 17 * 9
@@ -105,6 +108,7 @@ def test_two_runs_write_the_same_numbers(written, tmp_path):
         assert (tmp_path / name).read_bytes() == (written / name).read_bytes()
 
 
+@pytest.mark.exhaustive
 def test_the_report_records_the_seed_and_counts_the_winners(written, results):
     text = (written / "report.md").read_text()
     assert f"seed {reproduce.SEED}" in text
@@ -114,6 +118,7 @@ def test_the_report_records_the_seed_and_counts_the_winners(written, results):
     )
 
 
+@pytest.mark.exhaustive
 def test_curves_hold_every_step(written):
     rows = list(csv.DictReader(io.StringIO((written / "curves.csv").read_text())))
     query = [r for r in rows if r["matrix"] == "genuine: query" and r["structure"] == "Global()"]

@@ -135,8 +135,10 @@ class _Search:
 
 def _labelled(states: States, cut: Cut, width: int) -> States:
     """Put the cut before what was chosen, and fill the rows up to a width."""
-    chosen = np.pad(states.chosen, ((0, 0), (0, width - states.chosen.shape[1])))
-    return replace(states, chosen=np.insert(chosen, 0, cut, axis=1))
+    chosen = np.zeros((len(states), 1 + width), dtype=np.int64)
+    chosen[:, 0] = cut
+    chosen[:, 1 : 1 + states.chosen.shape[1]] = states.chosen
+    return replace(states, chosen=chosen)
 
 
 def _outside(rectangles: Rectangles, priced: Priced) -> dict[Pair, Floats]:
