@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -21,14 +22,16 @@ def default_workers():
     lb.set_workers(None)
 
 
-@pytest.fixture
+@contextmanager
 def busy_machine():
     spin = [sys.executable, "-c", "while True: pass"]
     children = [subprocess.Popen(spin) for _ in range(os.cpu_count() or 1)]
-    yield
-    for child in children:
-        child.kill()
-        child.wait()
+    try:
+        yield
+    finally:
+        for child in children:
+            child.kill()
+            child.wait()
 
 
 def everything(matrix):
@@ -57,8 +60,17 @@ def test_results_do_not_depend_on_the_workers():
     assert len(seen) == 1
 
 
-def test_results_do_not_depend_on_other_processes(busy_machine):
-    assert everything(matrix()) == everything(matrix())
+def test_results_do_not_depend_on_other_processes():
+    idle = everything(matrix())
+    with busy_machine():
+        assert everything(matrix()) == everything(matrix()) == idle
+
+
+def test_the_comparison_of_results_sees_one_bit():
+    """Two results that differ in the last bit of one entry are told apart."""
+    one, other = matrix(), matrix()
+    other[0, 0] = np.nextafter(other[0, 0], np.inf)
+    assert everything(one) != everything(other)
 
 
 def test_work_within_a_worker_is_serial(monkeypatch):
@@ -105,6 +117,31 @@ def test_an_interrupt_is_raised_before_an_error():
 
     with pytest.raises(KeyboardInterrupt):
         threads.parallel(fail, [ValueError, KeyboardInterrupt])
+
+
+def test_an_interrupt_between_items_lets_no_other_begin(monkeypatch):
+    """And those that have begun are waited for."""
+    lb.set_workers(2)
+    begun, ended, at_work, leave = [], [], threading.Event(), threading.Event()
+
+    def work(item):
+        begun.append(item)
+        at_work.set()
+        leave.wait(10)
+        ended.append(item)
+
+    @contextmanager
+    def interrupted():
+        assert at_work.wait(10)
+        raise KeyboardInterrupt
+        yield
+
+    finish = threads._finish
+    monkeypatch.setattr(threads, "_as_worker", interrupted)
+    monkeypatch.setattr(threads, "_finish", lambda others: (leave.set(), finish(others)))
+    with pytest.raises(KeyboardInterrupt):
+        threads.parallel(work, range(5))
+    assert begun == ended == [0]
 
 
 def test_workers_may_be_set_while_others_compute():

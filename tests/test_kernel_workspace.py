@@ -13,6 +13,8 @@ from lowrank_blocks.linalg.workspace import workspace as lend
 
 
 def test_a_second_borrower_gets_memory_of_its_own():
+    with lend((1,)):
+        pass  # from now on there is one to borrow
     with lend((3, 4)) as first:
         first[:] = 1.0
         with lend((3, 4)) as second, lend((2,)) as third:

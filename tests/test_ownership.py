@@ -80,4 +80,7 @@ def test_a_custom_allocation_keeps_its_array():
     held = np.array([1, 0, 0, 1], dtype=np.int64)
     lb.approximate(np.eye(4), lb.Localized(2), 16, allocate=lambda *_: held)
 
-    held[:] = 0  # not locked
+    held[:] = 0
+
+    assert held.flags.writeable
+    assert held.tolist() == [0, 0, 0, 0]

@@ -194,14 +194,14 @@ def test_numbers_that_fit_are_drawn(name, count):
     assert sum(shown.number and shown.contrast > 3 for shown in picture(name).texts) == count
 
 
-@pytest.mark.parametrize("name", [n for n in OF_MATRICES])
+@pytest.mark.parametrize("name", OF_MATRICES)
 def test_the_colour_bar_is_as_long_as_the_matrix(name):
     heights = picture(name).heights
     assert heights
     assert all(0.89 * matrix < bar < 1.001 * matrix for bar, matrix in heights)  # the rest is its arrow
 
 
-@pytest.mark.parametrize("name", [n for n in OF_MATRICES])
+@pytest.mark.parametrize("name", OF_MATRICES)
 def test_most_of_the_canvas_is_used(name):
     image = picture(name).pixels
     used = image != image[0, 0]

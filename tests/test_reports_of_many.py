@@ -73,7 +73,7 @@ def test_comparisons_that_differ_are_refused():
 
     with pytest.raises(ValueError, match="comparisons must have the same structures and allocations, got"):
         lb.Report({"one": one, "two": two})
-    with pytest.raises(TypeError, match=r"comparisons\['one'\] must be a|what lb.compare returned, got 3"):
+    with pytest.raises(TypeError, match=r"comparisons\['one'\] must be .*what lb\.compare returned.*, got 3"):
         lb.Report({"one": 3})
     with pytest.raises(ValueError, match="comparisons must hold at least one comparison, got none"):
         lb.Report({})
