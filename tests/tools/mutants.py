@@ -49,18 +49,26 @@ NAMES = {
     "floor": "ceil",
 }
 NAMES |= {new: old for old, new in NAMES.items()}
-ROOMS = {  # the tests that see a room first
-    "linalg": "test_kernel_*.py",
-    "structures": "test_layouts.py test_partition*.py test_laws.py",
-    "allocation": "test_ranks.py test_budgets.py test_layers.py",
-    "solver": "test_laws.py test_optimum.py test_curves.py test_ownership.py",
-    "search": "test_search*.py test_theorems.py",
-    "models": "test_layers.py",
-    "reports": "test_reports*.py test_tables.py",
-    "datasets": "test_synthetic.py",
-    "experiments": "test_reproduce.py",
-    "cli": "test_cli*.py",
-    "plotting": "test_plotting*.py test_partitions.py",
+ROOMS = {  # the tests that see a room, those that are quick and see most first
+    "linalg": "kernel_bounds kernel_levels kernel_svd kernel_eigen kernel_lapack kernel_certificates "
+    "kernel_accuracy kernel_crossovers kernel_deflation kernel_workspace narrow_rounding byte_order "
+    "kernel_threads kernel_limit",
+    "structures": "partition layouts partitions products laws best_partition",
+    "allocation": "ranks budgets bounds layers monotone curves rank_or_budget partition_curve",
+    "solver": "bounds products ownership copies optimum curves rank_or_budget narrow_rounding laws",
+    "search": "candidates search best_partition search_planted partition_curve theorems",
+    "models": "layers layers_of_matrices bounds",
+    "reports": "reports reports_of_many best_partition tables",
+    "datasets": "synthetic files",
+    "experiments": "reproduce",
+    "files": "files file_kinds cli_files cli_names",
+    "cli": "cli cli_usage cli_names cli_streams cli_files",
+    "plotting": "plotting partitions picture_colours",
+    "_validation": "bad_input tensors byte_order rank_or_budget",
+    "_tables": "tables reports curves",
+    "_escaping": "escaping cli_names tables",
+    "_results": "copies ownership",
+    "_calls": "named_calls bad_input",
 }
 
 
@@ -212,7 +220,7 @@ def survives(mutant: Mutant, timeout: float, *, quick: bool) -> bool:
         raw = target.read_bytes()
         target.write_bytes(raw[: mutant.start] + mutant.new.encode() + raw[mutant.end :])
         room = mutant.path.relative_to(ROOT / "lowrank_blocks").parts[0].removesuffix(".py")
-        first = sorted({p for g in ROOMS.get(room, "test_laws.py").split() for p in (root / "tests").glob(g)})
+        first = [root / "tests" / f"test_{name}.py" for name in ROOMS.get(room, "laws").split()]
         runs = [first] if quick else [first, [root / "tests"]]
         return all(passes(root, paths, timeout) for paths in runs)
 
