@@ -1,4 +1,4 @@
-"""The door: where arrays and counts from outside are judged, once."""
+"""Checks of arrays and counts from outside, made once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Matrix = NDArray[Any]
 Shape = tuple[int, int]
 
 _HUGE = 1 << 53
-_SLAB = 1 << 19  # entries judged at a time
+_SLAB = 1 << 19  # entries checked at a time
 _FLOATS = {"float16", "bfloat16", "float32", "float64"}
 
 
@@ -39,7 +39,7 @@ def as_operand(value: ArrayLike, name: str = "x") -> Matrix:
 
 
 def is_narrow(dtype: np.dtype[Any]) -> bool:
-    """Whether a judged matrix of this dtype has float32 factors: all floats of fewer than 64 bits."""
+    """Whether a checked matrix of this dtype has float32 factors: all floats of fewer than 64 bits."""
     return dtype.itemsize < 8
 
 

@@ -51,7 +51,7 @@ MATRICES = {
     "masked": (np.ma.masked_equal(EYE, 0), TypeError, ["dW must not be masked", "masked array", ".filled("]),
     "too large": (np.full((9, 9), 1.7e308), ValueError, ["dW must have a Frobenius norm below", "divide it"]),
 }
-DOORS = {
+ENTRIES = {
     "approximate": lambda W: lb.approximate(W, lb.Global(), 8),
     "decompose": lambda W: lb.decompose(W, lb.Global()),
     "compare": lambda W: lb.compare(W, [lb.Global()], 8),
@@ -60,10 +60,10 @@ DOORS = {
 
 
 @pytest.mark.parametrize(("W", "error", "fragments"), MATRICES.values(), ids=MATRICES)
-@pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
-def test_bad_matrices(door, W, error, fragments):
+@pytest.mark.parametrize("entry", ENTRIES.values(), ids=ENTRIES)
+def test_bad_matrices(entry, W, error, fragments):
     with refuse(error, *fragments):
-        door(W)
+        entry(W)
 
 
 def test_long_doubles_are_refused_where_they_are_longer():
@@ -85,7 +85,7 @@ COUNTS = {
     "none": (None, TypeError, "got None"),
     "numpy float": (np.float64(2.5), TypeError, "2.5"),
 }
-COUNT_DOORS = {
+COUNT_ENTRIES = {
     "approximate": ("budget", lambda x: lb.approximate(EYE, lb.Global(), x)),
     "within": ("budget", lambda x: lb.decompose(EYE, lb.Global()).within(x)),
     "choose_ranks": ("budget", lambda x: lb.decompose(EYE, lb.Global()).choose_ranks(x, allocate=lb.uniform)),
@@ -104,10 +104,10 @@ COUNT_DOORS = {
 
 
 @pytest.mark.parametrize(("value", "error", "got"), COUNTS.values(), ids=COUNTS)
-@pytest.mark.parametrize(("name", "door"), COUNT_DOORS.values(), ids=COUNT_DOORS)
-def test_bad_counts(name, door, value, error, got):
+@pytest.mark.parametrize(("name", "entry"), COUNT_ENTRIES.values(), ids=COUNT_ENTRIES)
+def test_bad_counts(name, entry, value, error, got):
     with refuse(error, f"{name} must be a non-negative integer", got):
-        door(value)
+        entry(value)
 
 
 PARTS = {

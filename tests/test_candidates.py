@@ -1,4 +1,4 @@
-"""The search for the critical price, its bound, and which of two equal candidates is the answer."""
+"""The search for the critical multiplier, its bound, and which of two equal candidates is the answer."""
 
 from fractions import Fraction
 
@@ -17,13 +17,13 @@ def rectangles(W, depth):
     return candidates.rectangles_of(W, max_depth=depth, min_block=1, rows=1, cols=1)
 
 
-def exact_value(found, price, place=(0, 0, 0, 0)):
-    """Return the least energy + price * count over all trees, in fractions, for the spectra as they are."""
+def exact_value(found, rate, place=(0, 0, 0, 0)):
+    """Return the least energy + rate * count over all trees, in fractions, for the spectra as they are."""
     cost = sum(found.block(place).shape)
-    options = [sum(min(Fraction(float(s)) ** 2, price * cost) for s in found.spectra_of([place]).values[0])]
+    options = [sum(min(Fraction(float(s)) ** 2, rate * cost) for s in found.spectra_of([place]).values[0])]
     for kind, levels, level in ((1, found.rows, place[0]), (2, found.cols, place[1])):
         if level + 1 < len(levels):
-            options.append(sum(exact_value(found, price, child) for child in found.children(place, kind)))
+            options.append(sum(exact_value(found, rate, child) for child in found.children(place, kind)))
     return min(options)
 
 
@@ -34,7 +34,7 @@ def test_rounding_never_lifts_the_bound(seed):
     found = rectangles(rng.standard_normal((6, 5)) * 10.0 ** rng.integers(-3, 4), 1)
     for budget in range(3, 60, 8):
         for tree in candidates.search(found, budget):
-            exact = exact_value(found, Fraction(tree.price)) - Fraction(tree.price) * budget
+            exact = exact_value(found, Fraction(tree.multiplier)) - Fraction(tree.multiplier) * budget
             bound = candidates.energy_bound([tree], budget)
             assert Fraction(bound) <= max(exact, 0)
             assert bound >= float(exact) - 1e-12 * found.energy
@@ -62,11 +62,11 @@ def test_the_last_two_trees_enclose_the_best_bound(W, budget):
 
 
 def test_the_search_ends_where_only_rounding_is_left_to_tell_apart():
-    """All values differ by rounding: the first chord is an edge of the hull, and its price the last one."""
+    """All values differ by rounding: the first chord is an edge of the hull, and its multiplier the last."""
     W = np.diag(1 + 4e-15 * np.arange(64))
     found = rectangles(W, 0)
     for budget in (200, 3000, 8000):
-        assert len(candidates.search(found, budget)) == 3  # one price, and the two trees that it lies between
+        assert len(candidates.search(found, budget)) == 3  # one, and the two trees beside it
 
 
 @pytest.mark.parametrize(("least", "stored"), [(5e-15, 3), (2.5e-15, 2)])

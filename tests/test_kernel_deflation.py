@@ -39,7 +39,7 @@ def test_what_lies_far_below_is_solved_by_itself(name, lanczos_from, monkeypatch
 @RANDOM
 @given(st.integers(1, 5), st.floats(-8, -3), st.integers(0, 6), st.integers(0, 99))
 def test_bounds_of_deflated_factors_hold(first, level, more, seed):
-    """Against 50 digits, whatever it is that towers."""
+    """Against 50 digits, whatever it is that dominates."""
     spectrum = np.where(np.arange(12) < first, 1.0, 10.0**level)
     matrix = rotated(12, 15, spectrum, seed)
     rank, norm = first + 1 + more // 2, float(np.linalg.norm(matrix))
@@ -85,7 +85,7 @@ def test_one_dense_solver_after_lanczos(monkeypatch):
     assert energy == pytest.approx(np.ldexp(tails[6], exponent) ** 2, rel=1e-9)
 
 
-def test_vectors_that_do_not_tower_are_not_deflated():
+def test_vectors_that_do_not_dominate_are_not_deflated():
     """The values that are claimed are not believed: what the vectors hold is."""
     matrix = rotated(80, 90, np.where(np.arange(80) < 6, 1.0, 1e-5))
     u = np.linalg.svd(matrix)[0]

@@ -27,7 +27,7 @@ SPECTRA = {
     "some are small": np.where(i < 300, 1.0, 10.0 ** -(i - 290.0)),
     "the last is zero": np.where(i < 319, 1 / (i + 1.0), 0.0),
     "low rank": np.where(i < 16, 1.0, 0.0),
-    "many towers": np.where(i < 40, 1.0, 1e-6),
+    "many dominant values": np.where(i < 40, 1.0, 1e-6),
     "gaps nowhere": np.repeat([1.0, 1e-7], [160, 160]),
 }
 
@@ -68,12 +68,12 @@ def test_bounds_hold_where_the_least_are_split_off(matrix, start, angle):
 
 @RANDOM
 @given(small_matrices(), st.integers(1, 6), st.sampled_from([0.0, 1e-12, 1e-8, 1e-4, 1e-2]))
-def test_bounds_hold_where_towers_are_split_off(matrix, count, angle):
+def test_bounds_hold_where_dominant_values_are_split_off(matrix, count, angle):
     """Whatever vectors they are split off by."""
     count = min(count, len(matrix) - 1)
     vectors = Tridiagonal(gram.gram(matrix)).vectors(0, count)
     part = projection.projected(matrix, turned(vectors, angle, count))
-    found = levels._with_towers(matrix, part, projection.coupling(matrix, part), 1e-9)
+    found = levels._with_dominant(matrix, part, projection.coupling(matrix, part), 1e-9)
     assume(found is not None)
     assert (np.diff(found.values) <= 0).all()
     assert all(off <= bound for off, bound in zip(truly_off(matrix, found), found.bounds, strict=True))
@@ -107,8 +107,8 @@ def test_few_need_an_svd(name, svds):
 @pytest.mark.parametrize("name", hard_matrices(4, 4))
 @pytest.mark.parametrize("shape", [(48, 44), (64, 64), (70, 160)], ids=str)
 def test_every_hard_matrix(name, shape, monkeypatch):
-    """Levels forced on small blocks: towers are looked for, and everything has a Gram matrix."""
-    monkeypatch.setattr(levels, "TOWERS_FROM", 40)
+    """Levels forced on small blocks: dominant values are looked for, and everything has a Gram matrix."""
+    monkeypatch.setattr(levels, "DOMINANT_FROM", 40)
     monkeypatch.setattr(levels, "_SAMPLE", 33)
     monkeypatch.setattr(levels, "gram_pays", lambda side, length: side > 1)
     matrix = hard_matrices(*shape)[name]
@@ -141,7 +141,7 @@ def test_a_leak_is_part_of_what_is_certified():
     found = levels._with_least((u * s) @ v.T, np.linalg.qr(vectors)[0], first, 1.0)
     assert found.bounds[70:].min() == pytest.approx(8e-6, rel=1e-2)
     part = projection.projected((u * s) @ v.T, turned(u[:, :70], 1e-9, 0))
-    found = levels._with_towers((u * s) @ v.T, part, 1e-6, 1.0)
+    found = levels._with_dominant((u * s) @ v.T, part, 1e-6, 1.0)
     assert found.bounds.min() == pytest.approx(2e-6, rel=1e-2)
 
 
@@ -163,59 +163,59 @@ def test_what_the_rest_is_uncertain_of_is_uncertain_at_all_ranks(monkeypatch):
     matrix = rotated(80, 90, np.where(np.arange(80) < 6, 1.0, 1e-3))
     monkeypatch.setattr(levels, "lapack_norm", lambda norm, shape: 1e-5 + 0 * norm)
     part = projection.projected(matrix, np.linalg.svd(matrix)[0][:, :6])
-    found = levels._with_towers(matrix, part, 0.0, 1.0)
+    found = levels._with_dominant(matrix, part, 0.0, 1.0)
     assert found.bounds.min() >= 3e-5
 
 
 def test_bounds_beyond_what_is_allowed_are_not_taken(monkeypatch):
     """Whatever the levels claim."""
     rows = rotated(320, 330, SPECTRA["power law"])
-    for name in ("_by_one", "_by_towers"):
+    for name in ("_by_one", "_by_dominant"):
         wrong = levels.Solved(np.ones(320), np.full(320, 1e-3), "gram")
         monkeypatch.setattr(levels, name, lambda *args, wrong=wrong: wrong)
         assert levels.by_gram(rows, 1e-2) is wrong
         assert levels.by_gram(rows, 1e-4).method == "lapack"
 
 
-def test_the_energy_that_is_not_told():
+def test_the_energy_that_is_not_resolved():
     """With far less left by few ranks a Gram matrix does not tell the middle ranks; with far more it does."""
     for side in (256, 1024):
         allowed = SHARE * 4
-        untold = bounds.untold_energy(16.0, (side, side), allowed)
-        for share, told in [(1e-2, False), (1e2, True)]:
-            noise = np.sqrt(share * untold / (side - 16))
+        unresolved = bounds.untold_energy(16.0, (side, side), allowed)
+        for share, resolved in [(1e-2, False), (1e2, True)]:
+            noise = np.sqrt(share * unresolved / (side - 16))
             values = np.where(np.arange(side) < 16, 1.0, noise)
-            assert (levels._of_gram(values, (side, side)).bounds[side // 2] <= allowed) == told
+            assert (levels._of_gram(values, (side, side)).bounds[side // 2] <= allowed) == resolved
 
 
-def test_towers_that_do_not_tower():
+def test_values_that_do_not_dominate():
     """A part whose least value is below what is left is no part by itself."""
     matrix = rotated(80, 90, 1.0 / np.arange(1, 81))
     u = np.linalg.svd(matrix)[0]
     for columns, split in ((u[:, :4], True), (u[:, 1:5], False), (u[:, [0, 1, 2, 9]], False)):
         part = projection.projected(matrix, columns)
-        assert (levels._with_towers(matrix, part, 0.0, 1.0) is not None) == split
+        assert (levels._with_dominant(matrix, part, 0.0, 1.0) is not None) == split
 
 
-def test_how_many_towers_are_split_off():
+def test_how_many_dominant_values_are_split_off():
     """As few as make the Gram matrix of the rest fine enough; none where as many as are cheap do not."""
 
-    def count(values, told):
-        return levels._towers_to_split(values, (320, 320), told, SHARE * np.linalg.norm(values))
+    def count(values, resolved):
+        return levels._dominant_to_split(values, (320, 320), resolved, SHARE * np.linalg.norm(values))
 
     assert count(SPECTRA["noise"], 16) == 16
-    assert count(SPECTRA["many towers"], 40) == 40
-    assert count(SPECTRA["many towers"], 39) is None
+    assert count(SPECTRA["many dominant values"], 40) == 40
+    assert count(SPECTRA["many dominant values"], 39) is None
     assert count(10.0 ** (-i / 20), 100) is None
     assert count(1 / (i + 1.0), 300) == 1
-    assert levels._towers_to_split(SPECTRA["noise"][:255], (255, 255), 16, SHARE * 4) is None
+    assert levels._dominant_to_split(SPECTRA["noise"][:255], (255, 255), 16, SHARE * 4) is None
 
 
-def test_towers_are_found_before_the_gram_matrix(monkeypatch):
+def test_dominant_values_are_found_before_the_gram_matrix(monkeypatch):
     """In blocks large enough, and only where the Gram matrix of all would not do."""
     made, build = [], levels.gram
     monkeypatch.setattr(levels, "gram", lambda rows, **k: (made.append(len(rows)), build(rows, **k))[1])
-    side = levels.TOWERS_FROM
+    side = levels.DOMINANT_FROM
     for length, spectrum, expected in [
         (side, SPECTRA["noise"], [48, side - 16]),
         (side, SPECTRA["low rank"], [48, side - 16]),
@@ -233,10 +233,10 @@ def test_towers_are_found_before_the_gram_matrix(monkeypatch):
     rows[:: side // 48, :40] = rotated(len(rows[:: side // 48]), 40, np.where(i[:40] < 3, 9.0, 1e-9))
     rows[1 :: side // 48, 40:] = np.random.default_rng(0).standard_normal((len(rows[1 :: side // 48]), 260))
     levels.by_gram(rows, SHARE * np.linalg.norm(rows))
-    assert made[:2] == [48, side]  # the towers of the sample are not those of the rest
+    assert made[:2] == [48, side]  # the dominant values of the sample are not those of the rest
 
 
-def test_towers_of_few_rows_are_no_harm():
+def test_dominant_values_of_few_rows_are_no_harm():
     """A sample of rows that does not show them: the ways that remain give the same."""
     matrix = 1e-6 * np.random.default_rng(0).standard_normal((320, 320))
     matrix[1:9] += np.random.default_rng(1).standard_normal((8, 320))

@@ -59,10 +59,10 @@ def test_more_than_is_kept_is_new_memory(around):
 def test_nothing_is_used_once_it_is_given_back(monkeypatch):
     """The same answers if all that was lent is spoilt at the end, at every level of every solver."""
     least = rotated(200, 210, np.append(np.ones(170), 1e-7 * np.ones(30)))
-    towers = rotated(300, 310, np.append(1e5 * np.ones(20), np.ones(280)))
+    dominant = rotated(300, 310, np.append(1e5 * np.ones(20), np.ones(280)))
     steep = rotated(160, 170, 10.0 ** (-np.arange(160) / 10))
     few = np.random.default_rng(0).standard_normal((256, 256))
-    cases = [(least, 1), (towers, 1), (steep, 1), (few, 2), (few, 4), (few, 16), (few.T[:, :200], 8)]
+    cases = [(least, 1), (dominant, 1), (steep, 1), (few, 2), (few, 4), (few, 16), (few.T[:, :200], 8)]
 
     def solved():
         parts = [lb.decompose(m, lb.Localized(k)) for m, k in cases]

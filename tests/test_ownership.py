@@ -7,7 +7,7 @@ from registry import GENERIC, KINDS, built, each
 import lowrank_blocks as lb
 
 RAGGED = {"ragged": GENERIC["ragged"]}
-DOORS = {
+ENTRIES = {
     "approximate": lambda W, s: lb.approximate(W, s, 60),
     "decompose": lambda W, s: lb.decompose(W, s).within(60),
     "compare": lambda W, s: lb.compare(W, [s], 60),
@@ -15,12 +15,12 @@ DOORS = {
 
 
 @each(targets=RAGGED)
-@pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
+@pytest.mark.parametrize("entry", ENTRIES.values(), ids=ENTRIES)
 @pytest.mark.parametrize("scale", [1.0, 1e200])
-def test_a_writable_input_stays_writable_and_unchanged(kind, W, door, scale):
+def test_a_writable_input_stays_writable_and_unchanged(kind, W, entry, scale):
     source = W * scale
 
-    door(source, built(kind, W)[0])
+    entry(source, built(kind, W)[0])
 
     assert source.flags.writeable
     np.testing.assert_array_equal(source, W * scale)

@@ -25,7 +25,7 @@ class Adaptive(Allocation):
     distinct costs (arbitrary edges) the search is still exhaustive where it is cheap; otherwise the
     answer is no worse than the `uniform` one, and than the greedy one: values bought in order of
     energy per stored number, which is optimal among all ranks that spend no more than it spends.
-    `Approximation.guarantee` tells which it was. Among ranks of equal error, values of zero are
+    `Approximation.guarantee` says which it was. Among ranks of equal error, values of zero are
     never bought. ``lb.adaptive`` is the one value of this class.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Exact searches beside a Lagrangian bound: states with penalties, widened limits, the Pareto prune.
+"""Exact searches with a Lagrangian bound: states with penalties, widened limits, the Pareto prune.
 
 At a multiplier, every choice within a budget discards::
 

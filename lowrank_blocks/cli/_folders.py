@@ -9,7 +9,7 @@ from lowrank_blocks.files import require_writable, write_files
 
 
 def require_folder(folder: Path, names: Iterable[str]) -> None:
-    """Judge --out before the work, not after it."""
+    """Check --out before the work, not after it."""
     try:
         require_writable(folder, names)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path

@@ -54,7 +54,7 @@ def _are_before_and_after(one: str, other: str) -> bool:
 
 
 def _follows(base: str, tuned: str) -> bool:
-    """Judge by words; what both names share, such as a folder, cannot be all that tells them apart."""
+    """Decide by words; what both names share, such as a folder, cannot be all that distinguishes them."""
     before, after = _words(base), _words(tuned)
     if not (before & _BEFORE and after & _AFTER):
         return False

@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> None:
     pictures = picture_names([m.stem for m in stored] or sources) if args.plot else []
     if args.out is not None:
         require_folder(args.out, [*_REPORTS, *pictures])
-    for read in sources.values():  # judges the values of all before the work on the first
+    for read in sources.values():  # checks the values of all before the work on the first
         read()
     compared = tqdm(sources.items(), desc="matrices", disable=None, leave=False)
     report = Report({name: _compare_one(read(), name, args) for name, read in compared})

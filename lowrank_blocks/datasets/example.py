@@ -10,7 +10,7 @@ def load_example() -> dict[str, NDArray[np.float32]]:
     """Return six genuine weight updates of one encoder layer, fine-tuned minus pre-trained.
 
     They come from layer 0 of the BERT in rxnfp 0.1.0, rounded to float16; rows are output
-    features, as in ``torch.nn.Linear.weight``. Their licence stands beside the data.
+    features, as in ``torch.nn.Linear.weight``. Their licence is in the same folder.
 
     Returns
     -------

@@ -17,7 +17,7 @@ from lowrank_blocks.structures.grids import DiagonalLocal, Global, Localized
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """A matrix and, where the construction tells it, the spectra of its blocks.
+    """A matrix and, where the construction determines it, the spectra of its blocks.
 
     Attributes
     ----------

@@ -89,7 +89,7 @@ class StoredMatrix:
                 yield stream
 
     def require_readable(self, limit: int) -> None:
-        """Judge by the header alone.
+        """Decide by the header alone.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Singular values and leading factors of blocks: the one door to everything that calls LAPACK.
+"""Singular values and leading factors of blocks: the one interface to everything that calls LAPACK.
 
 Nothing outside imports what is behind it, so that another array library can serve here.
 """

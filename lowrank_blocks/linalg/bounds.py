@@ -188,7 +188,7 @@ def _frobenius(trace: Any, shape: tuple[int, ...]) -> Any:
 
 
 def untold_energy(trace: float, shape: tuple[int, ...], allowed: float) -> float:
-    """Return an energy left by few ranks at which a Gram matrix hardly tells the root of what many leave.
+    """Return an energy left by few ranks at which a Gram matrix hardly resolves the root of what many leave.
 
     That is, not to within what is allowed, if the energy is spread over all ranks.
     """

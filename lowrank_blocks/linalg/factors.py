@@ -97,7 +97,7 @@ def leading_factors(
     accuracy : float, optional
         Excess, relative to the norm of the block, beyond which LAPACK's SVD is called.
     known : pair of (n_blocks,) arrays, optional
-        The least error of every block at its rank, where spectra tell it, and its bound.
+        The least error of every block at its rank, where spectra determine it, and its bound.
     single : bool, optional
         Whether factors are rounded to float32.
     """

@@ -27,7 +27,7 @@ from lowrank_blocks.linalg.lapack import (
 
 Array = NDArray[np.float64]
 
-_FIRST_LOOK = 4.5  # the size of the basis, in ranks, at which convergence is first judged
+_FIRST_LOOK = 4.5  # the size of the basis, in ranks, at which convergence is first tested
 _LAST_LOOK = 10  # ... and at which the iteration is given up
 _NOISE = 32.0  # residuals that will not become smaller, in units of UNIT * the trace
 _HOPELESS = 0.02  # residual, relative to the last value, that will not converge in time

@@ -30,13 +30,13 @@ LANCZOS_FROM = 512  # sides from this on: Lanczos ...
 LANCZOS_SHARE = 16  # ... for ranks up to side / this
 SUBSET_SHARE = 3  # ranks up to side / this: some eigenvectors of the Gram matrix; beyond: all
 
-_RELIABLE = 1e-6  # squares, relative to the largest, whose vectors a Gram matrix tells well
+_RELIABLE = 1e-6  # squares, relative to the largest, whose vectors a Gram matrix resolves well
 _ROUNDING = 1e-12  # squares left, relative to all, that may be nothing but rounding
 
 
 @dataclass(frozen=True)
 class Known:
-    """The least error of a block at the rank that is asked for, where a spectrum tells it."""
+    """The least error of a block at the rank that is asked for, where a spectrum determines it."""
 
     error: float
     bound: float
@@ -91,7 +91,7 @@ def leading(rows: Array, rank: int, tolerance: float, known: Known | None = None
         values, vectors = _top_eigenpairs(matrix, rank)
     except np.linalg.LinAlgError:
         return _by_svd(rows, rank)
-    found = question.judged(vectors, "gram", lambda error: question.missed(error, values))
+    found = question.certified(vectors, "gram", lambda error: question.missed(error, values))
     return found or _by_deflation(question, values, vectors) or _by_svd(rows, rank)
 
 
@@ -102,7 +102,7 @@ class _Question:
         self.rows, self.rank, self.tolerance, self.known = rows, rank, tolerance, known
         self.norm = math.sqrt(energy(rows))
 
-    def judged(self, vectors: Array, method: str, missed: Callable[[float], float]) -> Leading | None:
+    def certified(self, vectors: Array, method: str, missed: Callable[[float], float]) -> Leading | None:
         """Project the block on orthonormal columns; None if no proof of their excess suffices.
 
         The proof by the energy that they can have missed, asked for the error that they leave, is
@@ -171,18 +171,18 @@ def _by_lanczos(question: _Question, matrix: Array) -> Leading | None:
     if ritz is None:
         return None
     if ritz.converged:
-        return question.judged(ritz.vectors, "lanczos", lambda _: _missed(question, matrix, ritz))
+        return question.certified(ritz.vectors, "lanczos", lambda _: _missed(question, matrix, ritz))
     if question.is_too_fine(ritz.values):
         return _by_deflation(question, ritz.values, ritz.vectors)
     return None
 
 
 def _by_deflation(question: _Question, squares: Array, vectors: Array) -> Leading | None:
-    """Solve by itself what the values that tower above it leave: its Gram matrix is finer by as much.
+    """Solve by itself what the values that dominate it leave: its Gram matrix is finer by as much.
 
     By `_Question.by_coupling` the least error of the block is that of the rest, at the rank that is left.
     """
-    first = _towering(squares, question.norm**2)
+    first = _dominant_count(squares, question.norm**2)
     if first == 0:
         return None
     head = question.project(vectors[:, :first], "gram")
@@ -195,16 +195,16 @@ def _by_deflation(question: _Question, squares: Array, vectors: Array) -> Leadin
     tail = leading(rest, question.rank - first, allowed / (4 * head.error))
     proved = Known(tail.error, tail.excess + uncertain)
     basis = orthonormal_columns(np.hstack([part.basis, tail.part.basis]))
-    return _Question(question.rows, question.rank, question.tolerance, proved).judged(
+    return _Question(question.rows, question.rank, question.tolerance, proved).certified(
         basis, tail.method, lambda _: np.inf
     )
 
 
-def _towering(squares: Array, energy: float) -> int:
+def _dominant_count(squares: Array, energy: float) -> int:
     """Return how many of the values, but not all, are well above the norm of all that they leave."""
     left = energy - np.cumsum(squares)
-    towers = (squares >= 4 * left) & (squares >= _RELIABLE * squares[0])
-    return int(np.max(np.flatnonzero(towers[:-1]) + 1, initial=0))
+    dominant = (squares >= 4 * left) & (squares >= _RELIABLE * squares[0])
+    return int(np.max(np.flatnonzero(dominant[:-1]) + 1, initial=0))
 
 
 def _excess(left: float, missed: float) -> float:

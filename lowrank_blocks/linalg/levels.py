@@ -2,7 +2,7 @@
 
 A Gram matrix is as fine as its largest eigenvalue allows. What lies far below is split off and solved
 by itself, where its own Gram matrix is finer by as much: the least values by the vectors that span
-them, or all but a few that tower above the others. What neither reaches is left to LAPACK's SVD.
+them, or all but a few that dominate the others. What neither reaches is left to LAPACK's SVD.
 
 Let U = [U1, U2] be orthogonal, Z = U1^T X and Y = U2^T X. In bases that begin with the rows of Z the
 block X is ``[[L, 0], [C, H]]``, with the singular values of Z those of L, and Y = [C, H]. Distances to
@@ -43,11 +43,11 @@ Array = NDArray[np.float64]
 GRAM_SQUARE = 112  # smaller sides from this on; or, of blocks at least twice as long as wide,
 GRAM_WIDE = 16  # ... from this on,
 GRAM_FROM = 6400  # ... from so many entries on
-TOWERS_FROM = 256  # sides from this on: a few towering values are split off
-_TOWERS = 32  # ... at most so many, if they are looked for first,
-_TOWERS_SHARE = 8  # ... or of a side this part, if all values are known
+DOMINANT_FROM = 256  # sides from this on: a few dominant values are split off
+_DOMINANT = 32  # ... at most so many, if they are looked for first,
+_DOMINANT_SHARE = 8  # ... or of a side this part, if all values are known
 _SAMPLE = 48  # rows of a block that tell whether there can be so few
-_POWERS = 4  # times that a block is applied to the columns that towers span
+_POWERS = 4  # times that a block is applied to the columns that dominant values span
 _LEAST_SHARE = 4  # of a side: no more of the least values than this part are split off
 _SAFETY = 0.75  # of the error allowed: what one level may use up, as others add to it
 _ROUNDING = 4.0  # of products of a block with its vectors, in units of root * UNIT * their norms
@@ -96,7 +96,7 @@ def by_gram(rows: Array, allowed: float) -> Solved:
         The error allowed of the root of any tail energy.
     """
     try:
-        found = _by_towers(rows, allowed) or _by_one(rows, allowed)
+        found = _by_dominant(rows, allowed) or _by_one(rows, allowed)
     except np.linalg.LinAlgError:
         return by_svd(rows)
     return found if found and (found.bounds <= allowed).all() else by_svd(rows)
@@ -110,13 +110,13 @@ def _by_one(rows: Array, allowed: float) -> Solved | None:
         first = _of_gram(np.sqrt(np.maximum(reduced.values, 0.0)), rows.shape)
         if (first.bounds <= allowed).all():
             return first
-        told = _told(first, allowed)
-        few = _few_left(told, side)
+        resolved = _resolved(first, allowed)
+        few = _few_left(resolved, side)
         if few:
-            start = _widest_gap(first.values, max(1, told - 2 - (side - told) // 16), told)
+            start = _widest_gap(first.values, max(1, resolved - 2 - (side - resolved) // 16), resolved)
             vectors = reduced.vectors(start, side)
         else:
-            count = _towers_to_split(first.values, rows.shape, told, allowed)
+            count = _dominant_to_split(first.values, rows.shape, resolved, allowed)
             if count is None:
                 return None
             vectors = reduced.vectors(0, count)
@@ -124,7 +124,7 @@ def _by_one(rows: Array, allowed: float) -> Solved | None:
     if few:
         return _with_least(rows, vectors, first, allowed)
     part = projected(rows, vectors)
-    return _with_towers(rows, part, coupling(rows, part), allowed)
+    return _with_dominant(rows, part, coupling(rows, part), allowed)
 
 
 def _of_gram(values: Array, shape: tuple[int, ...]) -> Solved:
@@ -132,13 +132,13 @@ def _of_gram(values: Array, shape: tuple[int, ...]) -> Solved:
     return Solved(values, gram_error(values, shape), "gram")
 
 
-def _told(solved: Solved, allowed: float) -> int:
-    """Return how many of the ranks, from 0 on, are told safely."""
+def _resolved(solved: Solved, allowed: float) -> int:
+    """Return how many of the ranks, from 0 on, are resolved safely."""
     return int(np.argmax(np.append(solved.bounds, np.inf) > _SAFETY * allowed))
 
 
-def _few_left(told: int, side: int) -> bool:
-    return (side - told) * _LEAST_SHARE <= side
+def _few_left(resolved: int, side: int) -> bool:
+    return (side - resolved) * _LEAST_SHARE <= side
 
 
 def _with_least(rows: Array, vectors: Array, first: Solved, allowed: float) -> Solved | None:
@@ -175,51 +175,51 @@ def _widest_gap(values: Array, first: int, last: int) -> int:
     return first + int(np.argmax(values[first - 1 : last] / below))
 
 
-def _towers_to_split(values: Array, shape: tuple[int, ...], told: int, allowed: float) -> int | None:
-    """Return how many leading values to split off so that a Gram matrix tells most of the others."""
+def _dominant_to_split(values: Array, shape: tuple[int, ...], resolved: int, allowed: float) -> int | None:
+    """Return how many leading values to split off so that a Gram matrix resolves most of the others."""
     side, length = shape
-    most, count = min(told, side // _TOWERS_SHARE), 1
-    while side >= TOWERS_FROM and count <= most:
+    most, count = min(resolved, side // _DOMINANT_SHARE), 1
+    while side >= DOMINANT_FROM and count <= most:
         place = _widest_gap(values, count, min(2 * count, most))
         rest = _of_gram(values[place:], (side - place, length))
-        if _few_left(_told(rest, allowed / 2), side - place):
+        if _few_left(_resolved(rest, allowed / 2), side - place):
             return place
         count *= 2
     return None
 
 
-def _by_towers(rows: Array, allowed: float) -> Solved | None:
+def _by_dominant(rows: Array, allowed: float) -> Solved | None:
     """Split off a few values above all others, if a Gram matrix would not tell the others."""
-    if len(rows) < TOWERS_FROM or allowed == 0:
+    if len(rows) < DOMINANT_FROM or allowed == 0:
         return None
     total = energy(rows)
-    untold = untold_energy(total, rows.shape, allowed)
-    columns = _spanning_columns(rows, untold)
+    unresolved = untold_energy(total, rows.shape, allowed)
+    columns = _spanning_columns(rows, unresolved)
     if columns is None:
         return None
     for _ in range(_POWERS):
         part = projected(rows, orthonormal_columns(columns))
         columns = times(rows, part.rows.T)
         coupled = float(np.linalg.norm(columns - part.basis * part.values))
-        if total - float(part.values @ part.values) > untold:
+        if total - float(part.values @ part.values) > unresolved:
             return None
         if coupled <= allowed / 4:
-            return _with_towers(rows, part, coupled, allowed)
+            return _with_dominant(rows, part, coupled, allowed)
     return None
 
 
-def _spanning_columns(rows: Array, untold: float) -> Array | None:
-    """Return columns that span nearly all of a block, judged by some of its rows; None if it takes many."""
+def _spanning_columns(rows: Array, unresolved: float) -> Array | None:
+    """Return columns that span nearly all of a block, by some of its rows; None if it takes many."""
     some = rows[:: len(rows) // _SAMPLE][:_SAMPLE]
     sample = Tridiagonal(gram(some))
     left = np.cumsum(sample.values[::-1])[::-1]
-    least = int(np.count_nonzero(left > untold * len(some) / len(rows)))
-    if not 0 < least <= _TOWERS:
+    least = int(np.count_nonzero(left > unresolved * len(some) / len(rows)))
+    if not 0 < least <= _DOMINANT:
         return None
-    return times(rows, some.T @ sample.vectors(0, _widest_gap(sample.values, least, _TOWERS)))
+    return times(rows, some.T @ sample.vectors(0, _widest_gap(sample.values, least, _DOMINANT)))
 
 
-def _with_towers(rows: Array, part: Projection, coupled: float, allowed: float) -> Solved | None:
+def _with_dominant(rows: Array, part: Projection, coupled: float, allowed: float) -> Solved | None:
     """Solve a block in two: the part that some columns span, and the rest."""
     rest = _solve(without(rows, part.basis), allowed / 2)
     if rest.values[0] > part.values[-1]:

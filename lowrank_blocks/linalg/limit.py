@@ -5,7 +5,7 @@ thread that calls (MKL, OpenBLAS with OpenMP). Callers are counted for both: the
 limit, the last one out puts back what was there before, whichever thread it is.
 
 threadpoolctl, from 3.8 on, lets only one thread change OpenBLAS until that thread is done, and ignores
-all others. Here the library is told directly. What threadpoolctl does for others is only looked at.
+all others. Here the library is called directly. What threadpoolctl does for others is only looked at.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Library:
 
     @property
     def count(self) -> int:
-        """Number of threads, as the calling thread sees it; 1 where nothing tells it."""
+        """Number of threads, as the calling thread sees it; 1 where it is not known."""
         return int(self._controller.get_num_threads() or 1)
 
     @property

@@ -58,7 +58,7 @@ def stacked(
 
 
 def raised(bounds: Any, shift: Any) -> Any:
-    """Return ``bounds * 2**shift`` and what underflow can hide beside it; 0 stays 0.
+    """Return ``bounds * 2**shift`` and what underflow can hide of it; 0 stays 0.
 
     The results are in units in which the largest entry of all blocks is at least ``2**-201``.
     """

@@ -152,7 +152,7 @@ def allocate_ranks(
     -------
     LayerRanks
         The optimum where the search for it is exhaustive, which it always is for up to three
-        distinct costs; `LayerRanks.guarantee` tells. Otherwise `LayerRanks.gap` bounds what is
+        distinct costs; `LayerRanks.guarantee` says whether. Otherwise `LayerRanks.gap` bounds what is
         missed. Of matrices and decompositions it holds the approximations.
 
     Raises
@@ -177,10 +177,10 @@ def allocate_ranks(
     array([[3., 0.],
            [0., 0.]])
     """
-    judged = _judged(layers, costs)
-    count = as_budget(budget, rank, sum(layer.unit for layer in judged.values()))
-    ledger = _ledger(list(judged.values()))
-    return _result(judged, ledger, adaptive.choose(ledger.offer, count), count)
+    checked = _checked(layers, costs)
+    count = as_budget(budget, rank, sum(layer.unit for layer in checked.values()))
+    ledger = _ledger(list(checked.values()))
+    return _result(checked, ledger, adaptive.choose(ledger.offer, count), count)
 
 
 def _ledger(layers: Sequence[_Layer]) -> Ledger:
@@ -193,7 +193,7 @@ def _ledger(layers: Sequence[_Layer]) -> Ledger:
     return Ledger(Offer.made([scaled(s, exponent) for s in spectra], costs), outside)
 
 
-def _judged(layers: object, costs: object) -> dict[str, _Layer]:
+def _checked(layers: object, costs: object) -> dict[str, _Layer]:
     """Return what is known of every matrix, or say what is wrong with the arguments."""
     if not isinstance(layers, Mapping):
         raise TypeError(f"layers must be a dict by the names of the matrices, got a {type(layers).__name__}.")
@@ -228,8 +228,8 @@ def _spectral(value: object, cost: object, name: str) -> _Layer:
         raise TypeError(f"layers[{name!r}] must be a spectrum where costs are given; leave costs out.")
     if getattr(value, "ndim", 1) == 2:
         raise ValueError(f"layers[{name!r}] must be a spectrum where costs are given; leave costs out.")
-    price = as_count(cost, f"costs[{name!r}]", least=1)
-    return _Layer([as_spectrum(value, f"layers[{name!r}]")], [price], price)
+    unit = as_count(cost, f"costs[{name!r}]", least=1)
+    return _Layer([as_spectrum(value, f"layers[{name!r}]")], [unit], unit)
 
 
 def _is_vector(value: ArrayLike) -> bool:

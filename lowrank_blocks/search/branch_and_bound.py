@@ -13,7 +13,7 @@ import numpy as np
 
 from lowrank_blocks.allocation.penalties import Found, States, combine_all, widened
 from lowrank_blocks.search.dyadic import COLS, ROWS, Cut, Floats, Pair, Place, Rectangles
-from lowrank_blocks.search.lagrangian import Priced, at_price
+from lowrank_blocks.search.lagrangian import LeastValues, least_values
 
 Leaves = tuple[Place, ...]
 
@@ -42,22 +42,22 @@ class Refined:
     exhaustive: bool
 
 
-def refine(rectangles: Rectangles, price: float, budget: int, loss: float) -> Refined:
+def refine(rectangles: Rectangles, multiplier: float, budget: int, loss: float) -> Refined:
     """Search through the trees that could beat a known answer at a budget.
 
     Parameters
     ----------
     rectangles : Rectangles
         The spectra of all rectangles.
-    price : float
-        The critical price of the budget.
+    multiplier : float
+        The critical multiplier of the budget.
     budget : int
         Most numbers that may be stored.
     loss : float
-        Energy of the known answer above ``bound - price * budget``.
+        Energy of the known answer above ``bound - multiplier * budget``.
     """
-    priced = at_price(rectangles, price)
-    search = _Search(rectangles, priced, _outside(rectangles, priced), budget)
+    least = least_values(rectangles, multiplier)
+    search = _Search(rectangles, least, _outside(rectangles, least), budget)
     nothing: Found[Leaves | None] = Found(None, math.inf, loss)
     best, exhaustive = widened(search.run, nothing, loss / 64)
     return Refined(best.answer, best.energy, exhaustive)
@@ -67,16 +67,16 @@ class _Search:
     """Passes over the rectangles that trees with penalties up to a limit can hold."""
 
     def __init__(
-        self, rectangles: Rectangles, priced: Priced, outside: dict[Pair, Floats], budget: int
+        self, rectangles: Rectangles, least: LeastValues, outside: dict[Pair, Floats], budget: int
     ) -> None:
-        self.rectangles, self.priced, self.outside, self.budget = rectangles, priced, outside, budget
+        self.rectangles, self.least, self.outside, self.budget = rectangles, least, outside, budget
         self.kept: dict[Place, States] = {}
         self.limit, self.dropped = 0.0, False
 
     def run(self, limit: float) -> tuple[Found[Leaves | None] | None, bool]:
         """Return the best tree within the budget, if any, and whether no tree was dropped."""
         self.kept, self.dropped = {}, False
-        self.limit = limit + _ROUNDING * self.priced.bound
+        self.limit = limit + _ROUNDING * self.least.bound
         if sum(int((out <= self.limit).sum()) for out in self.outside.values()) > _MANY_RECTANGLES:
             return None, False
         root: Place = (0, 0, 0, 0)
@@ -84,7 +84,7 @@ class _Search:
         if not len(energy):
             return None, not self.dropped
         k = int(np.argmin(energy))
-        loss = float(energy[k]) - (self.priced.bound - self.priced.price * self.budget)
+        loss = float(energy[k]) - (self.least.bound - self.least.multiplier * self.budget)
         return Found(tuple(self._leaves(root, k)), float(energy[k]), loss), not self.dropped
 
     def _states(self, place: Place) -> States:
@@ -96,9 +96,9 @@ class _Search:
     def _made(self, place: Place) -> States:
         i, j, a, b = place
         room = self.limit - self.outside[i, j][a, b]
-        value = self.priced.value[i, j][a, b]
+        value = self.least.value[i, j][a, b]
         made = {_WHOLE: self._whole(place, value, room)}
-        for cut, values in self.priced.cuts.items():
+        for cut, values in self.least.cuts.items():
             if values[i, j][a, b] - value <= room:
                 made[cut] = self._cut(place, cut, value, room)
         width = max(states.chosen.shape[1] for states in made.values())
@@ -114,7 +114,7 @@ class _Search:
         useful = 1 + int(np.count_nonzero(node.energies[a, b]))
         count = np.arange(useful) * int(node.costs[a, b])
         energy = node.tails[a, b, :useful]
-        penalty = energy + self.priced.price * count - value
+        penalty = energy + self.least.multiplier * count - value
         states = States(count, energy, penalty, np.zeros((useful, 0), dtype=np.int64))
         return states[(penalty <= room) & (count <= self.budget)]
 
@@ -122,7 +122,7 @@ class _Search:
         children = [self._states(child) for child in self.rectangles.children(place, cut)]
         numbered = [replace(states, chosen=np.arange(len(states))[:, None]) for states in children]
         states = combine_all(numbered, self.budget, room)
-        penalty = states.energy + self.priced.price * states.count - value
+        penalty = states.energy + self.least.multiplier * states.count - value
         return replace(states, penalty=penalty)[penalty <= room]
 
     def _leaves(self, place: Place, k: int) -> list[Place]:
@@ -141,14 +141,14 @@ def _labelled(states: States, cut: Cut, width: int) -> States:
     return replace(states, chosen=chosen)
 
 
-def _outside(rectangles: Rectangles, priced: Priced) -> dict[Pair, Floats]:
+def _outside(rectangles: Rectangles, least: LeastValues) -> dict[Pair, Floats]:
     """Return the least penalty that any tree with a given rectangle in it has outside of it."""
-    outside = {pair: np.full_like(value, np.inf) for pair, value in priced.value.items()}
+    outside = {pair: np.full_like(value, np.inf) for pair, value in least.value.items()}
     outside[0, 0][:] = 0.0
-    for (i, j), value in sorted(priced.value.items()):
+    for (i, j), value in sorted(least.value.items()):
         for kind, inner, axis in ((ROWS, (i + 1, j), 0), (COLS, (i, j + 1), 1)):
             if inner in outside:
-                through = outside[i, j] + (priced.cuts[kind][i, j] - value)
+                through = outside[i, j] + (least.cuts[kind][i, j] - value)
                 first = [*rectangles.first_children(i, j, kind), outside[inner].shape[axis]]
                 spread = np.repeat(through, np.diff(first), axis=axis)
                 outside[inner] = np.minimum(outside[inner], spread)

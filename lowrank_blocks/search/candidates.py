@@ -1,4 +1,4 @@
-"""Candidates for the best partition: their spectra, the critical price, the best of them."""
+"""Candidates for the best partition: their spectra, the critical multiplier, the best of them."""
 
 from __future__ import annotations
 
@@ -92,19 +92,19 @@ def best_answer(
         Most numbers that may be stored.
     """
     bound = energy_bound(trees, budget)
-    critical = max(trees, key=lambda tree: tree.bound - tree.price * budget)
-    best = _best(rectangles, [*named, *_met(rectangles, trees, budget)], critical.price, budget)
+    critical = max(trees, key=lambda tree: tree.bound - tree.multiplier * budget)
+    best = _best(rectangles, [*named, *_met(rectangles, trees, budget)], critical.multiplier, budget)
     if best.energy - bound <= _REFINED * rectangles.energy:
         return Answer(best.candidate, best.energy, min(bound, best.energy))
-    found = refine(rectangles, critical.price, budget, best.energy - bound)
+    found = refine(rectangles, critical.multiplier, budget, best.energy - bound)
     if found.leaves is not None:
         choices = [best.candidate, partition_of(rectangles, found.leaves)]
-        best = _best(rectangles, choices, critical.price, budget)
+        best = _best(rectangles, choices, critical.multiplier, budget)
     return Answer(best.candidate, best.energy, best.energy if found.exhaustive else bound)
 
 
 def search(rectangles: Rectangles, budget: int) -> list[Tree]:
-    """Return the trees met on the way to the critical price of a budget; the last two enclose it."""
+    """Return the trees met on the way to the critical multiplier of a budget; the last two enclose it."""
     total = rectangles.energy
     low = best_tree(rectangles, 2 * total)  # buys nothing
     if total == 0:
@@ -113,10 +113,10 @@ def search(rectangles: Rectangles, budget: int) -> list[Tree]:
     high = best_tree(rectangles, _NOISE * total / (m * n))
     met = []
     while high.n_parameters > budget > low.n_parameters:
-        price = (low.energy - high.energy) / (high.n_parameters - low.n_parameters)
-        tree = best_tree(rectangles, price)
+        multiplier = (low.energy - high.energy) / (high.n_parameters - low.n_parameters)
+        tree = best_tree(rectangles, multiplier)
         met.append(tree)
-        chord = low.energy + price * low.n_parameters
+        chord = low.energy + multiplier * low.n_parameters
         between = low.n_parameters < tree.n_parameters < high.n_parameters
         if tree.bound >= chord * (1 - 1e-12) or not between:
             break  # low and high are neighbours on the hull
@@ -129,11 +129,11 @@ def search(rectangles: Rectangles, budget: int) -> list[Tree]:
 
 def energy_bound(trees: Sequence[Tree], budget: int) -> float:
     """Return the energy that every candidate within the budget discards at least (weak duality)."""
-    return max(0.0, *((1 - _ROUNDING) * tree.bound - tree.price * budget for tree in trees))
+    return max(0.0, *((1 - _ROUNDING) * tree.bound - tree.multiplier * budget for tree in trees))
 
 
 @dataclass(frozen=True)
-class _Judged:
+class _Evaluated:
     """A candidate with its best ranks: energy discarded, and numbers stored for more than rounding."""
 
     candidate: Candidate
@@ -141,22 +141,24 @@ class _Judged:
     count: int
 
 
-def _best(rectangles: Rectangles, candidates: Sequence[Candidate], price: float, budget: int) -> _Judged:
+def _best(
+    rectangles: Rectangles, candidates: Sequence[Candidate], multiplier: float, budget: int
+) -> _Evaluated:
     """Return the candidate of least error; among equals the one with fewest numbers, then fewest blocks."""
-    judged: list[_Judged] = []
+    evaluated: list[_Evaluated] = []
     least, tie = math.inf, TIE * math.sqrt(rectangles.energy)
     for candidate in candidates:
-        floor = _floor(candidate, price) - price * budget
+        floor = _floor(candidate, multiplier) - multiplier * budget
         if floor > 0 and math.sqrt(floor) > least + tie:
             continue
-        judged.append(_judge(candidate, budget, tie))
-        least = min(least, math.sqrt(judged[-1].energy))
-    ties = [j for j in judged if math.sqrt(j.energy) <= least + tie]
+        evaluated.append(_evaluate(candidate, budget, tie))
+        least = min(least, math.sqrt(evaluated[-1].energy))
+    ties = [j for j in evaluated if math.sqrt(j.energy) <= least + tie]
     return min(ties, key=lambda j: (j.count, len(j.candidate.places)))
 
 
 def _met(rectangles: Rectangles, trees: Sequence[Tree], budget: int) -> Iterator[Candidate]:
-    """Yield some partitions met on the way to the critical price, those nearest to the budget first."""
+    """Yield some partitions met on the way to the critical multiplier, those nearest to the budget first."""
     nearest = [*reversed(trees[-2:]), *sorted(trees[:-2], key=lambda t: abs(t.n_parameters - budget))]
     for leaves in list(dict.fromkeys(tree.leaves for tree in nearest))[:_TREES]:
         yield partition_of(rectangles, leaves)
@@ -180,15 +182,15 @@ def named_candidates(rectangles: Rectangles) -> Iterator[Candidate]:
                 yield Candidate(DiagonalLocal(len(rows) - 1), places, rectangles.ledger(places, off))
 
 
-def _floor(candidate: Candidate, price: float) -> float:
-    """Return the least of ``energy + price * n_parameters`` over the ranks of a candidate."""
+def _floor(candidate: Candidate, multiplier: float) -> float:
+    """Return the least of ``energy + multiplier * n_parameters`` over the ranks of a candidate."""
     offer = candidate.ledger.offer
-    charged = price * np.repeat(offer.costs, offer.max_ranks)
+    charged = multiplier * np.repeat(offer.costs, offer.max_ranks)
     energies = np.ldexp(offer.energies.flat, 2 * offer.exponent)
     return candidate.ledger.outside + float(np.minimum(energies, charged).sum())
 
 
-def _judge(candidate: Candidate, budget: int, noise: float) -> _Judged:
+def _evaluate(candidate: Candidate, budget: int, noise: float) -> _Evaluated:
     """Give a candidate its best ranks; values up to `noise` are not counted as stored."""
     ledger = candidate.ledger
     ranks = adaptive.choose(ledger.offer, budget).ranks
@@ -197,4 +199,4 @@ def _judge(candidate: Candidate, budget: int, noise: float) -> _Judged:
         spectra.owners, weights=np.ldexp(spectra.flat, ledger.offer.exponent) > noise, minlength=len(spectra)
     )
     count = int(np.minimum(ranks, above.astype(np.int64)) @ ledger.costs)
-    return _Judged(candidate, ledger.energy(ranks), count)
+    return _Evaluated(candidate, ledger.energy(ranks), count)

@@ -41,7 +41,7 @@ def partition_curve(
     rows: Axis = 1,
     cols: Axis = 1,
 ) -> ErrorCurve:
-    """Return the error of the best partition against the budget, with its lower bound beside it.
+    """Return the error of the best partition against the budget, together with its lower bound.
 
     The curve is the least error of all partitions that it holds: those that `best_partition` finds at
     some budgets, the named structures among the candidates, and points of the lower convex hull that

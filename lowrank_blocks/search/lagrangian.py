@@ -1,4 +1,4 @@
-"""The best tree of cuts for one price of a stored number, by dynamic programming bottom-up."""
+"""The best tree of cuts for one multiplier of a stored number, by dynamic programming bottom-up."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _ROUNDING = 1e-11  # how far rounding sets apart the energies of nested rectangl
 
 
 @dataclass(frozen=True)
-class Priced:
-    """Least ``energy + price * n_parameters`` of all rectangles.
+class LeastValues:
+    """Least ``energy + multiplier * n_parameters`` of all rectangles.
 
     Attributes
     ----------
-    price : float
+    multiplier : float
         Energy that one stored number must save.
     leaf, value : dict of (int, int) to array
         Of the rectangles at each pair of levels: if left whole, and at best.
@@ -26,7 +26,7 @@ class Priced:
         If cut along that axis first.
     """
 
-    price: float
+    multiplier: float
     leaf: dict[Pair, Floats]
     value: dict[Pair, Floats]
     cuts: dict[Cut, dict[Pair, Floats]]
@@ -39,11 +39,11 @@ class Priced:
 
 @dataclass(frozen=True)
 class Tree:
-    """The best tree of cuts at one price: its leaves with their ranks.
+    """The best tree of cuts at one multiplier: its leaves with their ranks.
 
     Attributes
     ----------
-    price : float
+    multiplier : float
         Energy that one stored number must save.
     leaves : tuple of (i, j, a, b)
         Disjoint rectangles that cover the matrix: at levels i and j, the a-th rows and b-th columns.
@@ -52,17 +52,17 @@ class Tree:
     energy : float
         Energy discarded.
     bound : float
-        ``energy + price * n_parameters`` to rounding: no tree with any ranks has less.
+        ``energy + multiplier * n_parameters`` to rounding: no tree with any ranks has less.
     """
 
-    price: float
+    multiplier: float
     leaves: tuple[Place, ...]
     n_parameters: int
     energy: float
     bound: float
 
 
-def at_price(rectangles: Rectangles, price: float) -> Priced:
+def least_values(rectangles: Rectangles, multiplier: float) -> LeastValues:
     """Return the least values of all rectangles, from the smallest up.
 
     References
@@ -76,7 +76,7 @@ def at_price(rectangles: Rectangles, price: float) -> Priced:
     cuts: dict[Cut, dict[Pair, Floats]] = {ROWS: {}, COLS: {}}
     for i, j in sorted(rectangles.nodes, reverse=True):
         node = rectangles.nodes[i, j]
-        leaf[i, j] = np.minimum(node.energies, price * node.costs[..., None]).sum(axis=-1)
+        leaf[i, j] = np.minimum(node.energies, multiplier * node.costs[..., None]).sum(axis=-1)
         for kind, inner, axis in ((ROWS, (i + 1, j), 0), (COLS, (i, j + 1), 1)):
             if inner in value:
                 first = rectangles.first_children(i, j, kind)
@@ -84,16 +84,16 @@ def at_price(rectangles: Rectangles, price: float) -> Priced:
             else:
                 cuts[kind][i, j] = np.full_like(leaf[i, j], np.inf)
         value[i, j] = np.minimum(leaf[i, j], np.minimum(cuts[ROWS][i, j], cuts[COLS][i, j]))
-    return Priced(price, leaf, value, cuts)
+    return LeastValues(multiplier, leaf, value, cuts)
 
 
-def best_tree(rectangles: Rectangles, price: float) -> Tree:
-    """Return the tree of least ``energy + price * n_parameters``.
+def best_tree(rectangles: Rectangles, multiplier: float) -> Tree:
+    """Return the tree of least ``energy + multiplier * n_parameters``.
 
     Ties, to rounding, go to the tree with fewer cuts, and to cuts across the rows.
     """
-    priced = at_price(rectangles, price)
-    choice = {pair: _choice(priced, pair) for pair in priced.value}
+    least = least_values(rectangles, multiplier)
+    choice = {pair: _choice(least, pair) for pair in least.value}
     leaves: list[Place] = []
     count, energy = 0, 0.0
     pending: list[Place] = [(0, 0, 0, 0)]
@@ -106,15 +106,15 @@ def best_tree(rectangles: Rectangles, price: float) -> Tree:
             continue
         node = rectangles.nodes[i, j]
         cost = int(node.costs[a, b])
-        rank = int(np.count_nonzero(node.energies[a, b] > price * cost))
+        rank = int(np.count_nonzero(node.energies[a, b] > multiplier * cost))
         leaves.append(place)
         count += rank * cost
         energy += float(node.tails[a, b, rank])
-    return Tree(price, tuple(leaves), count, energy, priced.bound)
+    return Tree(multiplier, tuple(leaves), count, energy, least.bound)
 
 
-def _choice(priced: Priced, pair: Pair) -> NDArray[np.int8]:
+def _choice(least: LeastValues, pair: Pair) -> NDArray[np.int8]:
     """Return 0 where a rectangle is best left whole, else the axis to cut."""
-    rows, cols, leaf = priced.cuts[ROWS][pair], priced.cuts[COLS][pair], priced.leaf[pair]
+    rows, cols, leaf = least.cuts[ROWS][pair], least.cuts[COLS][pair], least.leaf[pair]
     cut = np.minimum(rows, cols) < (1 - _ROUNDING) * leaf
     return np.where(cut, np.where(rows <= (1 + _ROUNDING) * cols, ROWS, COLS), 0).astype(np.int8)

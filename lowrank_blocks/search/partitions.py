@@ -93,8 +93,8 @@ def best_partition(
     """Find the best partition of a matrix into low-rank blocks within a budget, and bound the best.
 
     The candidates are all partitions reached by halving rectangles by rows or by columns, with any
-    rank on each part. For a price per stored number the best of them is found exactly, bottom-up,
-    and the critical price gives a lower bound for every candidate within the budget. What the bound
+    rank on each part. For a multiplier per stored number the best of them is found exactly, bottom-up,
+    and the critical multiplier gives a lower bound for every candidate within the budget. What the bound
     leaves open is searched through, unless it is below 1e-13 of the energy: if that search ends, no
     candidate within the budget is better, and `gap` is 0. If it would be too long, the answer is the
     best one met, never worse than `Global`, `DiagonalLocal` and `Localized` with powers of two as parts
@@ -110,7 +110,7 @@ def best_partition(
         In place of `budget`: that of a global factorisation of this rank, ``rank * (m + n)``.
     max_depth : int, optional
         Halvings along each axis. An axis too short for them is halved as often as `min_block`
-        allows; `BestPartition.depth` tells how often that was.
+        allows; `BestPartition.depth` says how often that was.
     min_block : int, optional
         Least number of rows, and of columns, of a part; at least 1.
     rows, cols : int or tuple of int, optional
@@ -131,7 +131,7 @@ def best_partition(
     -----
     Spectra of all rectangles at all pairs of levels are computed once, which takes a small multiple
     of the time of the global spectrum. At depth 5 they are 177 times as many numbers as the smaller
-    side of the matrix, and are held three times. A price takes milliseconds.
+    side of the matrix, and are held three times. A multiplier takes milliseconds.
 
     References
     ----------

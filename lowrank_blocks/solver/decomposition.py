@@ -219,7 +219,7 @@ class Decomposition(ReadOnly):
 
 
 def decompose_view(matrix: Matrix, structure: Structure, found: BlockSpectra | None = None) -> Decomposition:
-    """Decompose a judged matrix without copying it: for results that do not outlive the call.
+    """Decompose a checked matrix without copying it: for results that do not outlive the call.
 
     Parameters
     ----------

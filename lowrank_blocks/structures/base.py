@@ -24,7 +24,7 @@ class Structure(ABC):
     from its layout.
     """
 
-    has_name: ClassVar[bool] = True  # whether its repr tells in few words where its blocks lie
+    has_name: ClassVar[bool] = True  # whether its repr says in few words where its blocks lie
 
     @abstractmethod
     def layout(self, shape: Shape) -> Layout:

@@ -49,16 +49,16 @@ def _blocks(name, shape):
     return lb.Localized(parts).split(make(whole).matrix)
 
 
-def towers_table():
+def dominant_table():
     """Singular values of 16 values above little noise: the noise by itself against LAPACK's SVD."""
-    print("\nside  towers / lapack (values; TOWERS_FROM)")
+    print("\nside  dominant / lapack (values; DOMINANT_FROM)")
     for side in (128, 192, 256, 384, 512):
         noise = 1e-5 * np.random.default_rng(1).standard_normal((side, side))
         matrix = lb.synthetic.low_rank((side, side), 16).matrix + noise
         allowed = 7e-11 * float(np.linalg.norm(matrix))
-        kept, levels.TOWERS_FROM = levels.TOWERS_FROM, 64
+        kept, levels.DOMINANT_FROM = levels.DOMINANT_FROM, 64
         ours = median(lambda m=matrix, a=allowed: levels.by_gram(m, a))
-        levels.TOWERS_FROM = kept
+        levels.DOMINANT_FROM = kept
         print(f"{side:4d}  {ours / median(lambda m=matrix: lapack.lapack_values(m)):.2f}")
 
 
@@ -115,6 +115,6 @@ def _lanczos(matrix, rank):
 
 if __name__ == "__main__":
     values_table()
-    towers_table()
+    dominant_table()
     stacks_table()
     factors_table()
