@@ -22,6 +22,8 @@ from lowrank_blocks.allocation.penalties import Counts, Floats, Found, States, w
 _ALWAYS_EXACT = 3  # classes with which the search is never given up
 _MANY_STATES = 1 << 21  # beyond this, with more classes, the best answer found so far stands
 _ROUNDING = 1e-14  # of the sums behind a bound
+_PENALTY_ROUNDING = 1e-11  # of the dearest value at the multiplier: what rounding may add to a penalty
+_LIMIT_MARGIN = 1e-9  # by which a limit on penalties is raised, so that no state on it is lost
 
 
 @dataclass(frozen=True)
@@ -174,8 +176,8 @@ class _Search:
 
     def run(self, limit: float) -> tuple[Found[Counts] | None, bool]:
         """Return the best counts with penalties up to a limit; none if there are too many states."""
-        rounding = 1e-11 * self.multiplier * max(c.cost for c in self.classes)
-        ceiling = limit * (1 + 1e-9) + rounding  # of penalties
+        rounding = _PENALTY_ROUNDING * self.multiplier * max(c.cost for c in self.classes)
+        ceiling = limit * (1 + _LIMIT_MARGIN) + rounding
         states = States.none()
         for group in self.classes[:-1]:
             other = group.states(ceiling)

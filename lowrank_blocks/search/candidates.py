@@ -24,6 +24,7 @@ from lowrank_blocks.structures.grids import DiagonalLocal, Localized, is_even, s
 _ROUNDING = 1e-14  # of the sums behind a bound
 _NOISE = 1e-28  # energy, as a share of the whole, below which values are rounding and are not searched for
 _REFINED = 1e-13  # share of the energy: smaller gaps are not searched
+_HULL = 1e-12  # of the chord: trees nearer to it are on the hull
 _TREES = 6  # partitions met on the way whose best ranks at the budget are tried
 
 
@@ -118,7 +119,7 @@ def search(rectangles: Rectangles, budget: int) -> list[Tree]:
         met.append(tree)
         chord = low.energy + multiplier * low.n_parameters
         between = low.n_parameters < tree.n_parameters < high.n_parameters
-        if tree.bound >= chord * (1 - 1e-12) or not between:
+        if tree.bound >= chord * (1 - _HULL) or not between:
             break  # low and high are neighbours on the hull
         if tree.n_parameters <= budget:
             low = tree
