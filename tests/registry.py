@@ -162,13 +162,10 @@ SMALL = {
 }
 TELLING = (
     "wide",
-    "tall",
     "ragged",
-    "square",
     "geometric",
     "repeated",
     "one entry",
-    "identity",
     "zeros",
     "1×1",
 )
