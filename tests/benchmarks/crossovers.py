@@ -46,7 +46,8 @@ def _blocks(name, shape):
     parts = max(3, round((1 << 19) ** 0.5 / (shape[0] * shape[1]) ** 0.5))
     whole = (parts * shape[0], parts * shape[1])
     make = lb.synthetic.gaussian if name == "flat" else lb.synthetic.power_law
-    return lb.Localized(parts).split(make(whole).matrix)
+    matrix = make(whole).matrix
+    return lb.Localized(parts).layout(matrix.shape).split(matrix)
 
 
 def dominant_table():

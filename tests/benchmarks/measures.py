@@ -174,7 +174,7 @@ def built_on_it(side):
     grid, rows = lb.Localized(8), []
     for name in NAMES[:2]:
         matrix = target(name, side, side)
-        blocks = grid.split(matrix)
+        blocks = grid.layout(matrix.shape).split(matrix)
         curve = duel(lambda m=matrix: lb.error_curve(m, grid), lambda b=blocks: singular_values(b))
         budget = lb.rank_budget(matrix.shape, side // 32)
         best = duel(
