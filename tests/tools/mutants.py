@@ -1,10 +1,12 @@
 """Random mutants of the package: which of them do the tests see?
 
 Every mutant changes one operator, constant, name or order of arguments in one module, at a place
-drawn by a seed. The tests of the module's room are run on it in a copy of the tree, then all tests
-if those pass. A mutant that no test sees is printed with its place and its change.
+drawn by a seed. The tests of the module's room are run on it in a copy of the tree, and those of the
+other rooms if these pass. Tests that need much longer than without the mutant hang, which is seen,
+too. A mutant that no test sees is printed with its place and its change.
 
     python tests/tools/mutants.py --count 100 --seed 1
+    python tests/tools/mutants.py --count 100 --seed 1 --only 'lowrank_blocks/allocation/*'
     python tests/tools/mutants.py --modules 'lowrank_blocks/allocation/*.py' --count 20
 """
 
@@ -13,10 +15,14 @@ import ast
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
+from contextlib import suppress
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 from tqdm import tqdm
@@ -49,19 +55,34 @@ NAMES = {
     "floor": "ceil",
 }
 NAMES |= {new: old for old, new in NAMES.items()}
-ROOMS = {  # the tests that see a room first
-    "linalg": "test_kernel_*.py",
-    "structures": "test_layouts.py test_partition*.py test_laws.py",
-    "allocation": "test_ranks.py test_budgets.py test_layers.py",
-    "solver": "test_laws.py test_optimum.py test_curves.py test_ownership.py",
-    "search": "test_search*.py test_theorems.py",
-    "models": "test_layers.py",
-    "reports": "test_reports*.py test_tables.py",
-    "datasets": "test_synthetic.py",
-    "experiments": "test_reproduce.py",
-    "cli": "test_cli*.py",
-    "plotting": "test_plotting*.py test_partitions.py",
+ROOMS = {  # the tests that see a room first, quick ones before slow ones
+    "allocation": "test_ranks test_budgets test_layers* test_bounds test_monotone test_curves "
+    "test_rank_or_budget test_bad_input",
+    "search": "test_candidates test_search_planted test_search test_best_partition test_partition_curve "
+    "test_theorems test_random_order",
+    "models": "test_layers*",
+    "solver": "test_ownership test_products test_copies test_optimum test_curves test_bounds test_layouts "
+    "test_tensors test_byte_order test_named_calls test_rank_or_budget test_bad_input test_laws "
+    "test_narrow_rounding test_kernel_accuracy test_kernel_certificates",
+    "structures": "test_partition test_layouts test_partitions test_search_planted test_best_partition "
+    "test_products test_laws",
+    "reports": "test_reports* test_tables test_escaping test_rank_or_budget test_best_partition",
+    "files": "test_files test_file_kinds test_cli_files test_cli_names",
+    "cli": "test_cli test_cli_usage test_cli_names test_cli_files test_cli_streams",
+    "datasets": "test_synthetic test_theorems",
+    "experiments": "test_reproduce",
+    "linalg": "test_kernel_*",
+    "plotting": "test_plotting test_partitions test_picture*",
+    "_tables": "test_tables test_reports* test_escaping",
+    "_escaping": "test_escaping test_tables",
+    "_validation": "test_bad_input test_named_calls test_tensors test_byte_order test_budgets test_products "
+    "test_partition test_rank_or_budget",
+    "_calls": "test_imports test_named_calls test_bad_input",
+    "_results": "test_copies test_ownership",
 }
+OTHERS = (  # all that compute and compare; not pictures, pages, notebooks and processes
+    "allocation solver models search structures datasets reports files _validation _results linalg"
+)
 
 
 @dataclass(frozen=True)
@@ -85,17 +106,26 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=20, help="mutants to run (default 20)")
     parser.add_argument("--seed", type=int, default=0, help="seed of their places (default 0)")
     parser.add_argument("--modules", nargs="*", help="globs below the root; all but pictures if none")
-    parser.add_argument("--timeout", type=float, default=600, help="seconds for one run of tests")
+    parser.add_argument("--only", default="*", help="run only those of the drawn in files of this glob")
     parser.add_argument("--quick", action="store_true", help="run the tests of the room only")
     parser.add_argument("--list", action="store_true", help="print the mutants and run nothing")
     args = parser.parse_args()
     chosen = draw(modules(args.modules), args.count, args.seed)
+    chosen = [m for m in chosen if fnmatch(str(m.path.relative_to(ROOT)), args.only)]
     if args.list:
         print(*chosen, sep="\n")
         return 0
-    survivors = [m for m in tqdm(chosen, disable=None) if survives(m, args.timeout, quick=args.quick)]
-    print(f"{len(chosen) - len(survivors)} of {len(chosen)} mutants killed")
-    print(*survivors, sep="\n")
+    killed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(Path(folder) / "tree", quick=args.quick)
+        for mutant in tqdm(sorted(chosen, key=lambda m: (m.path, m.start)), disable=None):
+            began = time.monotonic()
+            seen = bench.sees(mutant)
+            killed += seen
+            print(
+                "killed  " if seen else "SURVIVED", f"{time.monotonic() - began:4.0f} s", mutant, flush=True
+            )
+    print(f"{killed} of {len(chosen)} mutants killed")
     return 0
 
 
@@ -202,34 +232,72 @@ def parses(raw: bytes, mutant: Mutant) -> bool:
     return mutant.old != mutant.new
 
 
-def survives(mutant: Mutant, timeout: float, *, quick: bool) -> bool:
-    """Run the tests on a mutant; True if all pass."""
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder) / "tree"
+class Bench:
+    """A copy of the tree in which mutants are tried, one after another."""
+
+    def __init__(self, root: Path, *, quick: bool) -> None:
+        self.root, self.quick = root, quick
+        self.seconds: dict[str, float] = {}  # of the tests without a mutant
         ignored = shutil.ignore_patterns(".git", "__pycache__", ".*_cache", ".hypothesis")
         shutil.copytree(ROOT, root, ignore=ignored)
-        target = root / mutant.path.relative_to(ROOT)
+
+    def sees(self, mutant: Mutant) -> bool:
+        """Run the tests on a mutant; True if any fails."""
+        target = self.root / mutant.path.relative_to(ROOT)
         raw = target.read_bytes()
-        target.write_bytes(raw[: mutant.start] + mutant.new.encode() + raw[mutant.end :])
         room = mutant.path.relative_to(ROOT / "lowrank_blocks").parts[0].removesuffix(".py")
-        first = sorted({p for g in ROOMS.get(room, "test_laws.py").split() for p in (root / "tests").glob(g)})
-        runs = [first] if quick else [first, [root / "tests"]]
-        return all(passes(root, paths, timeout) for paths in runs)
-
-
-def passes(root: Path, paths: list[Path], timeout: float) -> bool:
-    left_out = ["test_notebooks.py", "test_mutants.py", "test_readme.py"]
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider"]
-    command += [f"--ignore={root / 'tests' / name}" for name in left_out]
-    environment = {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(root), "MPLBACKEND": "Agg"}
-    try:
-        done = subprocess.run(
-            command + [str(p) for p in paths], cwd=root, timeout=timeout, capture_output=True,
-            env=environment | {k: v for k, v in os.environ.items() if k not in environment},
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
+        for tests in self.stages(room):
+            if tests not in self.seconds:
+                self.seconds[tests] = self.time(tests)
+            self.write(target, raw[: mutant.start] + mutant.new.encode() + raw[mutant.end :])
+            try:
+                passed = passes(self.root, tests, 4 * self.seconds[tests] + 20)
+            finally:
+                self.write(target, raw)
+            if not passed:
+                return True
         return False
-    return done.returncode == 0
+
+    def stages(self, room: str) -> list[str]:
+        """Return the tests to run, one stage after another."""
+        first = ROOMS.get(room, "test_laws")
+        later = dict.fromkeys(name for other in OTHERS.split() for name in ROOMS[other].split())
+        others = " ".join(name for name in later if name not in first.split())
+        return [first] if self.quick else [first, others]
+
+    def time(self, tests: str) -> float:
+        began = time.monotonic()
+        if not passes(self.root, tests, 3600):
+            raise SystemExit(f"without any mutant these fail: {tests}")
+        return time.monotonic() - began
+
+    @staticmethod
+    def write(target: Path, raw: bytes) -> None:
+        """Replace a file, and what was compiled of it: its time of change is too coarse to tell."""
+        target.write_bytes(raw)
+        for compiled in target.parent.glob(f"__pycache__/{target.stem}.*"):
+            compiled.unlink()
+
+
+def passes(root: Path, tests: str, limit: float) -> bool:
+    """Run tests, each stage in a session of its own, which is ended as a whole where it hangs."""
+    paths = dict.fromkeys(
+        str(p) for name in tests.split() for p in sorted((root / "tests").glob(f"{name}.py"))
+    )
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider"]
+    command += ["--hypothesis-profile=unshrunk", *paths]
+    environment = {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(root), "MPLBACKEND": "Agg"}
+    with subprocess.Popen(
+        command, cwd=root, env=os.environ | environment, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as process:  # fmt: skip
+        try:
+            return process.wait(limit) == 0
+        except subprocess.TimeoutExpired:
+            return False
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 if __name__ == "__main__":
