@@ -55,32 +55,28 @@ NAMES = {
     "floor": "ceil",
 }
 NAMES |= {new: old for old, new in NAMES.items()}
-ROOMS = {  # the tests that see a room first, quick ones before slow ones
-    "allocation": "test_ranks test_budgets test_layers* test_bounds test_monotone test_curves "
-    "test_rank_or_budget test_bad_input",
-    "search": "test_candidates test_search_planted test_search test_best_partition test_partition_curve "
-    "test_theorems test_random_order",
-    "models": "test_layers*",
-    "solver": "test_ownership test_products test_copies test_optimum test_curves test_bounds test_layouts "
-    "test_tensors test_byte_order test_named_calls test_rank_or_budget test_bad_input test_laws "
-    "test_narrow_rounding test_kernel_accuracy test_kernel_certificates",
-    "structures": "test_partition test_layouts test_partitions test_search_planted test_best_partition "
-    "test_products test_laws",
-    "reports": "test_reports* test_tables test_escaping test_rank_or_budget test_best_partition",
-    "files": "test_files test_file_kinds test_cli_files test_cli_names",
-    "cli": "test_cli test_cli_usage test_cli_names test_cli_files test_cli_streams",
-    "datasets": "test_synthetic test_theorems",
-    "experiments": "test_reproduce",
-    "linalg": "test_kernel_*",
-    "plotting": "test_plotting test_partitions test_picture*",
-    "_tables": "test_tables test_reports* test_escaping",
-    "_escaping": "test_escaping test_tables",
-    "_validation": "test_bad_input test_named_calls test_tensors test_byte_order test_budgets test_products "
-    "test_partition test_rank_or_budget",
-    "_calls": "test_imports test_named_calls test_bad_input",
-    "_results": "test_copies test_ownership",
+ROOMS = {  # the tests that see a room, those that are quick and see most first
+    "linalg": "kernel_bounds kernel_levels kernel_svd kernel_eigen kernel_lapack kernel_certificates "
+    "kernel_accuracy kernel_crossovers kernel_deflation kernel_workspace narrow_rounding byte_order "
+    "kernel_threads kernel_limit",
+    "structures": "partition layouts partitions products laws best_partition",
+    "allocation": "ranks budgets bounds layers monotone curves rank_or_budget partition_curve",
+    "solver": "bounds products ownership copies optimum curves rank_or_budget narrow_rounding laws",
+    "search": "candidates search best_partition search_planted partition_curve theorems",
+    "models": "layers layers_of_matrices bounds",
+    "reports": "reports reports_of_many best_partition tables",
+    "datasets": "synthetic files",
+    "experiments": "reproduce",
+    "files": "files file_kinds cli_files cli_names",
+    "cli": "cli cli_usage cli_names cli_streams cli_files",
+    "plotting": "plotting partitions picture_colours",
+    "_validation": "bad_input tensors byte_order rank_or_budget",
+    "_tables": "tables reports curves",
+    "_escaping": "escaping cli_names tables",
+    "_results": "copies ownership",
+    "_calls": "named_calls bad_input",
 }
-OTHERS = (  # all that compute and compare; not pictures, pages, notebooks and processes
+OTHERS = (  # rooms whose tests compute and compare; not pictures, pages, notebooks and processes
     "allocation solver models search structures datasets reports files _validation _results linalg"
 )
 
@@ -260,7 +256,7 @@ class Bench:
 
     def stages(self, room: str) -> list[str]:
         """Return the tests to run, one stage after another."""
-        first = ROOMS.get(room, "test_laws")
+        first = ROOMS.get(room, "laws")
         later = dict.fromkeys(name for other in OTHERS.split() for name in ROOMS[other].split())
         others = " ".join(name for name in later if name not in first.split())
         return [first] if self.quick else [first, others]
@@ -281,9 +277,7 @@ class Bench:
 
 def passes(root: Path, tests: str, limit: float) -> bool:
     """Run tests, each stage in a session of its own, which is ended as a whole where it hangs."""
-    paths = dict.fromkeys(
-        str(p) for name in tests.split() for p in sorted((root / "tests").glob(f"{name}.py"))
-    )
+    paths = [str(root / "tests" / f"test_{name}.py") for name in tests.split()]
     command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider"]
     command += ["--hypothesis-profile=unshrunk", *paths]
     environment = {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(root), "MPLBACKEND": "Agg"}
