@@ -2,8 +2,8 @@
 
 Every mutant changes one operator, constant, name or order of arguments in one module, at a place
 drawn by a seed. The tests of the module's room are run on it in a copy of the tree, and those of the
-other rooms if these pass. Tests that need much longer than without the mutant hang, which is seen,
-too. A mutant that no test sees is printed with its place and its change.
+other rooms if these pass. Tests that are not done within the limit hang, which is seen, too. Every
+mutant is printed with its place, its change and the test that sees it.
 
     python tests/tools/mutants.py --count 100 --seed 1
     python tests/tools/mutants.py --count 100 --seed 1 --only 'lowrank_blocks/allocation/*'
@@ -19,7 +19,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -60,10 +59,10 @@ ROOMS = {  # the tests that see a room, those that are quick and see most first
     "kernel_accuracy kernel_crossovers kernel_deflation kernel_workspace narrow_rounding byte_order "
     "kernel_threads kernel_limit",
     "structures": "partition layouts partitions products laws best_partition",
-    "allocation": "ranks budgets bounds layers monotone curves rank_or_budget partition_curve",
+    "allocation": "ranks budgets layers bounds monotone curves rank_or_budget",
     "solver": "bounds products ownership copies optimum curves rank_or_budget narrow_rounding laws",
     "search": "candidates search best_partition search_planted partition_curve theorems",
-    "models": "layers layers_of_matrices bounds",
+    "models": "layers layers_of_matrices",
     "reports": "reports reports_of_many best_partition tables",
     "datasets": "synthetic files",
     "experiments": "reproduce",
@@ -102,6 +101,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=20, help="mutants to run (default 20)")
     parser.add_argument("--seed", type=int, default=0, help="seed of their places (default 0)")
     parser.add_argument("--modules", nargs="*", help="globs below the root; all but pictures if none")
+    parser.add_argument("--limit", type=float, default=900, help="seconds after which tests hang")
     parser.add_argument("--only", default="*", help="run only those of the drawn in files of this glob")
     parser.add_argument("--quick", action="store_true", help="run the tests of the room only")
     parser.add_argument("--list", action="store_true", help="print the mutants and run nothing")
@@ -113,14 +113,11 @@ def main() -> int:
         return 0
     killed = 0
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(Path(folder) / "tree", quick=args.quick)
+        bench = Bench(Path(folder) / "tree", args.limit, quick=args.quick)
         for mutant in tqdm(sorted(chosen, key=lambda m: (m.path, m.start)), disable=None):
-            began = time.monotonic()
-            seen = bench.sees(mutant)
-            killed += seen
-            print(
-                "killed  " if seen else "SURVIVED", f"{time.monotonic() - began:4.0f} s", mutant, flush=True
-            )
+            seen = bench.seen(mutant)
+            killed += bool(seen)
+            print(f"{mutant}\n    {seen or 'SURVIVED'}", flush=True)
     print(f"{killed} of {len(chosen)} mutants killed")
     return 0
 
@@ -231,41 +228,51 @@ def parses(raw: bytes, mutant: Mutant) -> bool:
 class Bench:
     """A copy of the tree in which mutants are tried, one after another."""
 
-    def __init__(self, root: Path, *, quick: bool) -> None:
-        self.root, self.quick = root, quick
-        self.seconds: dict[str, float] = {}  # of the tests without a mutant
+    def __init__(self, root: Path, limit: float, *, quick: bool) -> None:
+        self.root, self.limit, self.quick = root, limit, quick
         ignored = shutil.ignore_patterns(".git", "__pycache__", ".*_cache", ".hypothesis")
         shutil.copytree(ROOT, root, ignore=ignored)
 
-    def sees(self, mutant: Mutant) -> bool:
-        """Run the tests on a mutant; True if any fails."""
+    def seen(self, mutant: Mutant) -> str:
+        """Run the tests on a mutant, and return the one that fails; an empty text if all pass."""
         target = self.root / mutant.path.relative_to(ROOT)
         raw = target.read_bytes()
         room = mutant.path.relative_to(ROOT / "lowrank_blocks").parts[0].removesuffix(".py")
-        for tests in self.stages(room):
-            if tests not in self.seconds:
-                self.seconds[tests] = self.time(tests)
-            self.write(target, raw[: mutant.start] + mutant.new.encode() + raw[mutant.end :])
-            try:
-                passed = passes(self.root, tests, 4 * self.seconds[tests] + 20)
-            finally:
-                self.write(target, raw)
-            if not passed:
-                return True
-        return False
+        self.write(target, raw[: mutant.start] + mutant.new.encode() + raw[mutant.end :])
+        try:
+            return next(filter(None, map(self.failing, self.stages(room))), "")
+        finally:
+            self.write(target, raw)
 
-    def stages(self, room: str) -> list[str]:
+    def stages(self, room: str) -> list[list[str]]:
         """Return the tests to run, one stage after another."""
-        first = ROOMS.get(room, "laws")
+        first = ROOMS.get(room, "laws").split()
         later = dict.fromkeys(name for other in OTHERS.split() for name in ROOMS[other].split())
-        others = " ".join(name for name in later if name not in first.split())
-        return [first] if self.quick else [first, others]
+        return [first] if self.quick else [first, [name for name in later if name not in first]]
 
-    def time(self, tests: str) -> float:
-        began = time.monotonic()
-        if not passes(self.root, tests, 3600):
-            raise SystemExit(f"without any mutant these fail: {tests}")
-        return time.monotonic() - began
+    def failing(self, tests: list[str]) -> str:
+        """Run tests in a session of their own, which is ended as a whole where it hangs."""
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider"]
+        command += ["--hypothesis-profile=unshrunk", *(f"tests/test_{name}.py" for name in tests)]
+        environment = {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(self.root), "MPLBACKEND": "Agg"}
+        with (
+            tempfile.TemporaryFile("w+", errors="replace") as output,
+            subprocess.Popen(
+                command, cwd=self.root, env=os.environ | environment, start_new_session=True,
+                stdout=output, stderr=output,
+            ) as process,
+        ):  # fmt: skip
+            try:
+                if process.wait(self.limit) == 0:
+                    return ""
+            except subprocess.TimeoutExpired:
+                return f"not done within {self.limit:.0f} s"
+            finally:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+            output.seek(0)
+            lines = output.read().splitlines()
+            return next((line for line in lines if line.startswith(("FAILED", "ERROR"))), "ended early")[:150]
 
     @staticmethod
     def write(target: Path, raw: bytes) -> None:
@@ -273,25 +280,6 @@ class Bench:
         target.write_bytes(raw)
         for compiled in target.parent.glob(f"__pycache__/{target.stem}.*"):
             compiled.unlink()
-
-
-def passes(root: Path, tests: str, limit: float) -> bool:
-    """Run tests, each stage in a session of its own, which is ended as a whole where it hangs."""
-    paths = [str(root / "tests" / f"test_{name}.py") for name in tests.split()]
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider"]
-    command += ["--hypothesis-profile=unshrunk", *paths]
-    environment = {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(root), "MPLBACKEND": "Agg"}
-    with subprocess.Popen(
-        command, cwd=root, env=os.environ | environment, start_new_session=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    ) as process:  # fmt: skip
-        try:
-            return process.wait(limit) == 0
-        except subprocess.TimeoutExpired:
-            return False
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
 
 
 if __name__ == "__main__":
