@@ -154,7 +154,7 @@ def mutants_of(path: Path) -> list[Mutant]:
 
 
 def code_of(tree: ast.AST):
-    """Yield the nodes that run, without annotations, docstrings and the texts of errors."""
+    """Yield the nodes that run, without annotations, the texts of errors, and ``strict=``, a safeguard."""
     pending = [tree]
     while pending:
         node = pending.pop()
@@ -166,7 +166,9 @@ def code_of(tree: ast.AST):
             pending += [
                 c
                 for c in children
-                if isinstance(c, ast.AST) and not isinstance(c, (ast.Raise, ast.JoinedStr, ast.ImportFrom))
+                if isinstance(c, ast.AST)
+                and not isinstance(c, (ast.Raise, ast.JoinedStr, ast.ImportFrom))
+                and not (isinstance(c, ast.keyword) and c.arg == "strict")
             ]
 
 
