@@ -55,11 +55,11 @@ NAMES = {
 }
 NAMES |= {new: old for old, new in NAMES.items()}
 ROOMS = {  # the tests that see a room, those that are quick and see most first
-    "linalg": "kernel_bounds kernel_levels kernel_svd kernel_eigen kernel_lapack kernel_certificates "
-    "kernel_accuracy kernel_crossovers kernel_deflation kernel_workspace narrow_rounding byte_order "
+    "linalg": "kernel_svd kernel_eigen kernel_lapack kernel_workspace kernel_levels kernel_deflation "
+    "kernel_crossovers byte_order kernel_certificates kernel_accuracy kernel_bounds narrow_rounding "
     "kernel_threads kernel_limit",
     "structures": "partition layouts partitions products laws best_partition",
-    "allocation": "ranks budgets layers bounds monotone curves rank_or_budget",
+    "allocation": "ranks budgets layers bounds monotone curves rank_or_budget partition_curve",
     "solver": "bounds products ownership copies optimum curves rank_or_budget narrow_rounding laws",
     "search": "candidates search best_partition search_planted partition_curve theorems",
     "models": "layers layers_of_matrices",
