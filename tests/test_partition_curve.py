@@ -127,6 +127,18 @@ def test_budgets_by_default(monkeypatch):
     np.testing.assert_allclose(np.diff(np.log(asked)), math.log(4) / 23, atol=0.02)
 
 
+def test_four_steps_between_two_default_budgets(monkeypatch):
+    seen, points = [], curves._points
+    monkeypatch.setattr(curves, "_points", lambda *args: (seen.append(args[2]), points(*args))[1])
+    monkeypatch.setattr(curves, "_BUDGETS", 4)
+    rng = np.random.default_rng(3)
+    W = rng.standard_normal((40, 2)) @ rng.standard_normal((2, 60))
+    lb.partition_curve(W, max_depth=0)
+    expected = [50 * 4 ** (k / 15) for k in range(16)]  # 50, 79, 126, 200 and four between each two
+    assert seen[0][0] == 0
+    np.testing.assert_allclose(seen[0][1:], expected, atol=1)
+
+
 def test_settings_by_default_are_those_of_best_partition():
     names = ["max_depth", "min_block", "rows", "cols"]
     ours, theirs = (signature(function).parameters for function in (lb.partition_curve, lb.best_partition))
