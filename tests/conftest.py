@@ -7,7 +7,7 @@ import sys
 
 import numpy as np  # noqa: F401  (its threads are limited next)
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 from threadpoolctl import threadpool_limits
 
 from lowrank_blocks.linalg import lapack
@@ -47,6 +47,9 @@ def lapack_route(request, monkeypatch):
 
 settings.register_profile("telling", deadline=None, derandomize=True, max_examples=25)
 settings.register_profile("exhaustive", parent=settings.get_profile("telling"), max_examples=100)
+settings.register_profile(
+    "unshrunk", parent=settings.get_profile("telling"), phases=[Phase.explicit, Phase.generate]
+)  # for tests/tools/mutants.py, which asks only whether a test fails
 settings.load_profile("telling")
 
 

@@ -106,6 +106,16 @@ def test_fewer_numbers_do_not_win_over_less_error(off, structure):
     assert found.relative_error <= 1e-12
 
 
+def test_a_tie_is_not_its_own_bound():
+    """Fewer numbers win to 1e-12 of the norm, but what they leave is not the least, nor said to be."""
+    W = two_blocks(off=3e-13)
+    found = lb.best_partition(W, 64)
+    least = lb.approximate(W, lb.Global(), 64).relative_error
+    assert found.structure == lb.DiagonalLocal(2)
+    assert found.relative_error == pytest.approx(3e-13, rel=0.01)
+    assert found.lower_bound <= least < 1e-14
+
+
 def test_one_block_wins_over_its_parts():
     """All ones: any partition with rank 1 everywhere is exact; the whole stores fewest numbers."""
     assert lb.best_partition(np.ones((8, 8)), 128).structure == lb.Global()

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from command import refused, run
 
+from lowrank_blocks.cli._arguments import memory
+
 RNG = np.random.default_rng(5)
 HINT = "lowrank-blocks: hint: {} and {} were compared each by itself; if they are weights before and after"
 
@@ -53,6 +55,11 @@ def test_sizes_that_are_none(size, capsys):
 
     assert "argument --memory: must be a size such as 500M or 8G, got " in line
     assert len(line) < 200
+
+
+@pytest.mark.parametrize(("text", "power"), [("3K", 10), ("3M", 20), ("3G", 30), ("3T", 40)])
+def test_units_of_memory(text, power):
+    assert memory(text) == 3 * 2**power
 
 
 def test_the_memory_that_is_allowed(tmp_path, capsys):

@@ -140,6 +140,10 @@ def test_between_given_budgets_the_curve_solves(kind, W, allocate):
     for target in (0.8, 0.3):
         if target >= all_.relative_error[-1]:
             assert few.budget_for(target) == all_.budget_for(target)
+        else:
+            for curve in (few, all_):
+                with pytest.raises(ValueError, match="relative_error must be at least"):
+                    curve.budget_for(target)
 
 
 def test_curves_can_be_pickled_and_hold_no_matrix():

@@ -125,7 +125,10 @@ def test_what_does_not_fit_an_argument_is_refused(kind, argument):
     ],
 )
 def test_what_fits_is_passed(kind, argument):
-    lapack._passed("dsterf", kind, argument)
+    passed = lapack._passed("dsterf", kind, argument)
+    by_reference = getattr(passed, "_obj", None)
+    expected = argument[0].ctypes.data if isinstance(argument, tuple) else argument
+    assert (passed if by_reference is None else by_reference.value) == expected
 
 
 FAILING = {

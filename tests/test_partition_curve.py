@@ -2,6 +2,7 @@
 
 import math
 import pickle
+from inspect import signature
 
 import numpy as np
 import pytest
@@ -39,11 +40,11 @@ def test_nowhere_above_a_named_structure(name):
 
 def test_nowhere_above_global_on_low_rank_plus_noise():
     rng = np.random.default_rng(0)
-    W = rng.standard_normal((64, 4)) @ rng.standard_normal((4, 64)) + 0.3 * rng.standard_normal((64, 64))
-    curve, whole = lb.partition_curve(W, max_depth=3), lb.error_curve(W, lb.Global())
-    for rank in range(0, 64, 3):
-        assert curve.at(128 * rank) <= whole.at(128 * rank) + 1e-12
-        assert curve.budget_for(min(1.0, whole.at(128 * rank) + 1e-12)) <= 128 * rank
+    W = rng.standard_normal((32, 3)) @ rng.standard_normal((3, 32)) + 0.3 * rng.standard_normal((32, 32))
+    curve, whole = lb.partition_curve(W, max_depth=2), lb.error_curve(W, lb.Global())
+    for rank in range(0, 32, 2):
+        assert curve.at(64 * rank) <= whole.at(64 * rank) + 1e-12
+        assert curve.budget_for(min(1.0, whole.at(64 * rank) + 1e-12)) <= 64 * rank
 
 
 @pytest.mark.parametrize("name", FEW)
@@ -94,7 +95,7 @@ def test_bounds_and_errors_enclose_the_optimum(W):
         curve = lb.partition_curve(W, [9, 21, 40, 77], max_depth=2)
     for count, bound in zip(curve.n_parameters, curve.lower_bound, strict=True):
         assert bound <= optimum[count] + 1e-9
-    assert all(curve.at(budget) >= optimum[budget] - 1e-7 for budget in range(129))
+    assert all(curve.at(budget) >= optimum[budget] - 1e-7 for budget in range(1, 129, 4))
 
 
 def test_the_bound_at_a_step_is_the_best_known():
@@ -124,6 +125,24 @@ def test_budgets_by_default(monkeypatch):
     # Half a global rank, and rank 2, which leaves nothing but rounding.
     assert (asked[0], asked[-1], len(asked)) == (50, 200, 24)
     np.testing.assert_allclose(np.diff(np.log(asked)), math.log(4) / 23, atol=0.02)
+
+
+def test_four_steps_between_two_default_budgets(monkeypatch):
+    seen, points = [], curves._points
+    monkeypatch.setattr(curves, "_points", lambda *args: (seen.append(args[2]), points(*args))[1])
+    monkeypatch.setattr(curves, "_BUDGETS", 4)
+    rng = np.random.default_rng(3)
+    W = rng.standard_normal((40, 2)) @ rng.standard_normal((2, 60))
+    lb.partition_curve(W, max_depth=0)
+    expected = [50 * 4 ** (k / 15) for k in range(16)]  # 50, 79, 126, 200 and four between each two
+    assert seen[0][0] == 0
+    np.testing.assert_allclose(seen[0][1:], expected, atol=1)
+
+
+def test_settings_by_default_are_those_of_best_partition():
+    names = ["max_depth", "min_block", "rows", "cols"]
+    ours, theirs = (signature(function).parameters for function in (lb.partition_curve, lb.best_partition))
+    assert [ours[name].default for name in names] == [theirs[name].default for name in names] == [5, 1, 1, 1]
 
 
 def test_between_default_budgets_there_are_steps_without_a_search():

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from oracles import best_error, least_energies, residual, tolerance
-from registry import SMALL, examples, integer_matrices
+from registry import SMALL, TELLING, examples, integer_matrices
 
 import lowrank_blocks as lb
 from lowrank_blocks.search import branch_and_bound as refinement
@@ -105,7 +105,13 @@ LARGER = {
 }
 
 
-@pytest.mark.parametrize("name", [*SMALL, *LARGER])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in (*TELLING, *LARGER) else pytest.mark.exhaustive)
+        for name in (*SMALL, *LARGER)
+    ],
+)
 def test_never_worse_than_a_named_structure(name):
     W = (SMALL | LARGER)[name]
     for budget in (0, sum(W.shape), 3 * sum(W.shape) + 1, W.size // 2):
