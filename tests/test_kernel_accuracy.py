@@ -1,5 +1,7 @@
 """The promise: errors within 1e-10 of the optimum for float64, within 1e-7 for narrower floats."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from kernel_cases import (
@@ -14,6 +16,7 @@ from kernel_cases import (
 
 import lowrank_blocks as lb
 from lowrank_blocks.linalg import values
+from lowrank_blocks.solver import decomposition
 
 SHAPES = [(1, 1), (1, 9), (9, 1), (7, 7), (40, 33), (90, 70), (65, 160)]
 NAMES = list(hard_matrices(4, 4))
@@ -200,3 +203,26 @@ def test_a_nearly_overflowing_norm():
     assert lb.approximate(matrix, lb.Global(), rank_cost((70, 70), 1)).relative_error <= 1e-14
     with pytest.raises(ValueError, match="Frobenius norm"):
         lb.approximate(np.full((70, 70), 1e308), lb.Global(), rank_cost((70, 70), 1))
+
+
+@pytest.mark.parametrize("small", [1.0, 0.5, 0.1, 0.0])
+def test_blocks_that_use_up_what_they_are_allowed_keep_the_promise(small, monkeypatch):
+    """Spectra and factors with the worst bounds that the kernel accepts: the sum is within 1e-10."""
+    W = np.random.default_rng(0).standard_normal((8, 8))
+    W[4:] *= small
+    norms = [np.linalg.norm(part) for part in lb.Localized(2).layout(W.shape).split(W)]
+    share = np.linalg.norm(W) / 2
+    solve, factor = decomposition.block_spectra, decomposition.leading_factors
+
+    def worst_spectra(blocks, exponent, accuracy):
+        found = solve(blocks, exponent, accuracy)
+        return dataclasses.replace(found, bounds=accuracy / np.sqrt(2) * np.maximum(norms, share))
+
+    def worst_factors(blocks, ranks, exponent, accuracy, known, **options):
+        found = factor(blocks, ranks, exponent, accuracy, known, **options)
+        return dataclasses.replace(found, excess=accuracy * np.array(norms))
+
+    monkeypatch.setattr(decomposition, "block_spectra", worst_spectra)
+    monkeypatch.setattr(decomposition, "leading_factors", worst_factors)
+    made = lb.decompose(W, lb.Localized(2)).truncate([1] * 4)
+    assert 0.69e-10 < made.accuracy.relative_bound <= 1e-10

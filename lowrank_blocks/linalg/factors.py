@@ -138,8 +138,8 @@ def _restored(order: Sequence[Indices], solved: Sequence[_Solved]) -> BlockFacto
 def _stacked(blocks: BlockSequence, chosen: Indices, ranks: Indices, exponent: int, single: bool) -> _Solved:
     """Solve small blocks of one shape by LAPACK's SVD of all of them."""
     p, q = blocks.shapes[chosen[0]]
-    with stacked(blocks, chosen) as (rows, own):
-        u, s, vt = lapack_svd(rows)
+    rows, own = stacked(blocks, chosen)
+    u, s, vt = lapack_svd(rows)
     most, left = int(ranks.max()), np.sqrt(tail_energy(s))
     kept = np.arange(most) < ranks[:, None]
     roots = np.ldexp(np.sqrt(s[:, :most]), own[:, None] // 2) * kept

@@ -21,11 +21,11 @@ def flat(block: Matrix) -> Matrix:
     return block if block.shape[0] <= block.shape[1] else block.T
 
 
-def gram(rows: Array, *, out: Array | None = None, both_halves: bool = False) -> Array:
+def gram(rows: Array, *, both_halves: bool = False) -> Array:
     """Return ``rows @ rows.T`` of a (k, l) block: its upper half, or both halves."""
-    product = np.empty((len(rows), len(rows))) if out is None else out
     if len(rows) <= _PANEL:
-        return np.matmul(rows, rows.T, out=product)
+        return np.asarray(rows @ rows.T)
+    product = np.empty((len(rows), len(rows)))
     parts = panels(len(rows), _PANEL)
 
     def fill(tile: tuple[slice, slice]) -> None:

@@ -35,7 +35,6 @@ from lowrank_blocks.linalg.gram import flat, gram, times
 from lowrank_blocks.linalg.lapack import orthonormal_columns
 from lowrank_blocks.linalg.projection import Projection, coupling, projected, without
 from lowrank_blocks.linalg.svd import lapack_values
-from lowrank_blocks.linalg.workspace import workspace
 
 Array = NDArray[np.float64]
 
@@ -105,22 +104,21 @@ def by_gram(rows: Array, allowed: float) -> Solved:
 def _by_one(rows: Array, allowed: float) -> Solved | None:
     """Solve a block by the Gram matrix of all of it, and what that does not tell by a finer one."""
     side = len(rows)
-    with workspace((side, side)) as room:
-        reduced = Tridiagonal(gram(rows, out=room))
-        first = _of_gram(np.sqrt(np.maximum(reduced.values, 0.0)), rows.shape)
-        if (first.bounds <= allowed).all():
-            return first
-        resolved = _resolved(first, allowed)
-        few = _few_left(resolved, side)
-        if few:
-            start = _widest_gap(first.values, max(1, resolved - 2 - (side - resolved) // 16), resolved)
-            vectors = reduced.vectors(start, side)
-        else:
-            count = _dominant_to_split(first.values, rows.shape, resolved, allowed)
-            if count is None:
-                return None
-            vectors = reduced.vectors(0, count)
-        del room, reduced  # before the room for the rest is made
+    reduced = Tridiagonal(gram(rows))
+    first = _of_gram(np.sqrt(np.maximum(reduced.values, 0.0)), rows.shape)
+    if (first.bounds <= allowed).all():
+        return first
+    resolved = _resolved(first, allowed)
+    few = _few_left(resolved, side)
+    if few:
+        start = _widest_gap(first.values, max(1, resolved - 2 - (side - resolved) // 16), resolved)
+        vectors = reduced.vectors(start, side)
+    else:
+        count = _dominant_to_split(first.values, rows.shape, resolved, allowed)
+        if count is None:
+            return None
+        vectors = reduced.vectors(0, count)
+    del reduced  # its memory is that of a block
     if few:
         return _with_least(rows, vectors, first, allowed)
     part = projected(rows, vectors)

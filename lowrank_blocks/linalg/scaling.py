@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -11,7 +9,6 @@ from numpy.typing import NDArray
 
 from lowrank_blocks._validation import Matrix
 from lowrank_blocks.linalg.sequences import BlockSequence
-from lowrank_blocks.linalg.workspace import workspace
 
 _HIDDEN = 2.0**-500  # more than a norm loses to squares that underflow
 _SAFE_EXPONENT = 200  # fourth powers and their sums neither overflow nor vanish below 2**200
@@ -37,24 +34,16 @@ def scaled(block: Matrix, exponent: int) -> NDArray[np.float64]:
     return wide if exponent == 0 else np.ldexp(wide, -exponent)
 
 
-@contextmanager
-def stacked(
-    blocks: BlockSequence, chosen: NDArray[np.int64]
-) -> Iterator[tuple[NDArray[np.float64], NDArray[np.intc]]]:
-    """Stack blocks of one shape, smaller side first, each divided by a power of two if it asks for it.
-
-    The stack may be in a workspace: it must not be used after the block ends.
-    """
+def stacked(blocks: BlockSequence, chosen: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.intc]]:
+    """Stack blocks of one shape, smaller side first, each divided by a power of two if it asks for it."""
     p, q = blocks.shapes[chosen[0]]
     if len(chosen) == 1:
         block = blocks[int(chosen[0])]
         exponent = common_exponent(block)
-        yield scaled(block if p <= q else block.T, exponent)[None], np.array([exponent])
-        return
-    with workspace((len(chosen), min(p, q), max(p, q))) as room:
-        stack = blocks.stacked(chosen, room)
-        exponents = safe_exponent(np.maximum(stack.max(axis=(1, 2)), -stack.min(axis=(1, 2))))
-        yield np.ldexp(stack, -exponents[:, None, None]) if exponents.any() else stack, exponents
+        return scaled(block if p <= q else block.T, exponent)[None], np.array([exponent])
+    stack = blocks.stacked(chosen)
+    exponents = safe_exponent(np.maximum(stack.max(axis=(1, 2)), -stack.min(axis=(1, 2))))
+    return np.ldexp(stack, -exponents[:, None, None]) if exponents.any() else stack, exponents
 
 
 def raised(bounds: Any, shift: Any) -> Any:

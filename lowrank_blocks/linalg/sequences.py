@@ -46,12 +46,13 @@ class BlockSequence(Sequence[Matrix]):
             found.setdefault(shape, []).append(k)
         return [np.array(group) for group in found.values()]
 
-    def stacked(self, chosen: Indices, room: Matrix) -> Matrix:
+    def stacked(self, chosen: Indices) -> Matrix:
         """Copy some blocks of one shape, smaller side first, into a float64 array (count, k, l)."""
-        turned = room.shape[1] != self.shapes[chosen[0]][0]
+        p, q = self.shapes[chosen[0]]
+        turned = p > q
         blocks = (self[k] for k in chosen.tolist())
         rows = [(b.T if turned else b).astype(np.float64, copy=False) for b in blocks]
-        return np.stack(rows, out=room)
+        return np.stack(rows)
 
 
 class Ragged(ReadOnly, Sequence[NDArray[np.float64]]):

@@ -22,7 +22,6 @@ from lowrank_blocks.linalg.sequences import BlockSequence, Indices, Ragged
 from lowrank_blocks.linalg.slabs import slabs
 from lowrank_blocks.linalg.svd import lapack_values, svd_method
 from lowrank_blocks.linalg.threads import one_blas_thread, parallel
-from lowrank_blocks.linalg.workspace import workspace
 
 Spectrum = NDArray[np.float64]
 
@@ -205,24 +204,23 @@ def _by_gram(
 
 def _by_stack(rows: Sequence[Spectrum], limits: Spectrum) -> tuple[Spectrum, Spectrum, list[str]]:
     """Solve small blocks together: all by Gram matrices, then the coarse ones by LAPACK's SVD."""
-    with workspace((len(rows), *rows[0].shape)) as room:
-        stack = np.stack(rows, out=room)
-        try:
-            squares = eigenvalues(np.matmul(stack, stack.swapaxes(-1, -2)))
-        except np.linalg.LinAlgError:
-            return _svds(stack)
-        values = np.sqrt(np.maximum(squares[:, ::-1], 0.0))
-        bounds = _worst_and_first(gram_error(values, stack.shape))
-        coarse = bounds[0] > limits
-        if coarse.any():
-            values[coarse], bounds[:, coarse], _ = _svds(stack[coarse])
+    stack = np.stack(rows)
+    try:
+        squares = eigenvalues(np.matmul(stack, stack.swapaxes(-1, -2)))
+    except np.linalg.LinAlgError:
+        return _svds(stack)
+    values = np.sqrt(np.maximum(squares[:, ::-1], 0.0))
+    bounds = _worst_and_first(gram_error(values, stack.shape))
+    coarse = bounds[0] > limits
+    if coarse.any():
+        values[coarse], bounds[:, coarse], _ = _svds(stack[coarse])
     return values, bounds, ["lapack" if c else "gram" for c in coarse.tolist()]
 
 
 def _by_lapack(blocks: BlockSequence, chosen: Indices, exponent: int) -> _Solved:
     """Solve blocks of one shape by LAPACK's SVD."""
-    with stacked(blocks, chosen) as (stack, own):
-        return _shifted(*_svds(stack), own - exponent)
+    stack, own = stacked(blocks, chosen)
+    return _shifted(*_svds(stack), own - exponent)
 
 
 def _svds(stack: Spectrum) -> tuple[Spectrum, Spectrum, list[str]]:

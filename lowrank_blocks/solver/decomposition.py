@@ -181,7 +181,7 @@ class Decomposition(ReadOnly):
             self._layout.split(self._matrix),
             choice.ranks,
             self._exponent,
-            promise(dtype),
+            promise(dtype) / math.sqrt(2),  # as much as spectra may use of what all blocks may be off
             known,
             single=is_narrow(dtype),
         )

@@ -181,16 +181,15 @@ class _Rectangles(BlockSequence):
         order = np.argsort(keys, kind="stable")
         return np.split(order, np.flatnonzero(np.diff(keys[order])) + 1)
 
-    def stacked(self, chosen: Bounds, room: Matrix) -> Matrix:
+    def stacked(self, chosen: Bounds) -> Matrix:
         """Copy some rectangles of one shape, smaller side first, into an array (count, k, l)."""
         p, q = self.shapes[chosen[0]]
         if p * q > _GATHERED:
-            return super().stacked(chosen, room)
+            return super().stacked(chosen)
         top, left = self._bounds[chosen][:, [0, 2]].T
         rows, cols = top[:, None] + np.arange(p), left[:, None] + np.arange(q)
         stack = self._matrix[rows[:, :, None], cols[:, None, :]]
-        room[:] = stack if p <= q else stack.swapaxes(1, 2)
-        return room
+        return np.ascontiguousarray(stack if p <= q else stack.swapaxes(1, 2), np.float64)
 
 
 def _shapes(sides: Bounds) -> list[Shape]:

@@ -55,7 +55,7 @@ NAMES = {
 }
 NAMES |= {new: old for old, new in NAMES.items()}
 ROOMS = {  # the tests that see a room, those that are quick and see most first
-    "linalg": "kernel_svd kernel_eigen kernel_lapack kernel_workspace kernel_levels kernel_deflation "
+    "linalg": "kernel_svd kernel_eigen kernel_lapack kernel_levels kernel_deflation "
     "kernel_crossovers byte_order kernel_certificates kernel_accuracy kernel_bounds narrow_rounding "
     "kernel_threads kernel_limit",
     "structures": "partition layouts partitions products laws best_partition",
