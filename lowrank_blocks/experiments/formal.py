@@ -7,33 +7,23 @@ store exactly r(m+n) numbers each; D and L with free ranks within as many number
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from lowrank_blocks._tables import Cell, Table, show
-from lowrank_blocks._validation import Matrix
-from lowrank_blocks.allocation.adaptive import adaptive
-from lowrank_blocks.allocation.budgets import rank_budget
-from lowrank_blocks.allocation.uniform import uniform
-from lowrank_blocks.datasets import synthetic
-from lowrank_blocks.datasets.example import load_example
+from lowrank_blocks.experiments.cases import SEED, SHAPE, Case, cases_of, matrices
 from lowrank_blocks.plotting.budgets import plot_error_curves
 from lowrank_blocks.plotting.png import new_figure, png
 from lowrank_blocks.plotting.winners import add_winners_legend, plot_winners
 from lowrank_blocks.solver.approximation import TIE
 from lowrank_blocks.solver.calls import decompose
 from lowrank_blocks.solver.curves import ErrorCurve
-from lowrank_blocks.solver.decomposition import Decomposition
 from lowrank_blocks.structures.grids import DiagonalLocal, Global, Localized
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SEED = 0
-PARTS = (2, 4, 8)
-RANKS = (8, 16, 32)
 CURVE_PARTS = 4
 FILES = (
     "report.md",
@@ -43,67 +33,7 @@ FILES = (
     "curves-synthetic.png",
     "curves-genuine.png",
 )
-_SHAPE = (256, 256)
 _COLUMNS = ("matrix", "K", "r", "n_parameters", "G", "D", "L", "D_free", "L_free", "least", "least_free")
-
-
-@dataclass(frozen=True)
-class Case:
-    """One matrix at one K and one r: relative errors at ``r * (m + n)`` stored numbers.
-
-    Attributes
-    ----------
-    matrix : str
-        Name of the matrix.
-    parts, rank, n_parameters : int
-        K, r and the common count of stored numbers.
-    g, d, l : float
-        Relative errors of the global, diagonal-local and localized approximation with ranks r, r
-        and r/K.
-    d_free, l_free : float
-        The same of the diagonal-local and the localized one with the best ranks; the global one has
-        but one rank to choose.
-    """
-
-    matrix: str
-    parts: int
-    rank: int
-    n_parameters: int
-    g: float
-    d: float
-    l: float  # noqa: E741
-    d_free: float
-    l_free: float
-
-    @property
-    def least(self) -> str:
-        """Which of G, D and L with uniform ranks has the least error; several if they tie."""
-        return _least({"G": self.g, "D": self.d, "L": self.l})
-
-    @property
-    def least_free(self) -> str:
-        """Which of G, D and L has the least error if all of them may choose their ranks."""
-        return _least({"G": self.g, "D": self.d_free, "L": self.l_free})
-
-
-def matrices() -> dict[str, Matrix]:
-    """Return the matrices of the comparison: every synthetic family, then the genuine update."""
-    s = synthetic
-    targets = [
-        s.low_rank(_SHAPE, 8, seed=SEED),
-        s.low_rank(_SHAPE, 32, seed=SEED),
-        s.power_law(_SHAPE, 0.5, seed=SEED),
-        s.power_law(_SHAPE, 1.0, seed=SEED),
-        s.block_diagonal(_SHAPE, 4, 8, seed=SEED),
-        s.block_grid(_SHAPE, 4, 2, seed=SEED),
-        s.block_grid(_SHAPE, 8, 4, seed=SEED),
-        s.unequal_blocks(_SHAPE, 4, 0.7, seed=SEED),
-        s.gaussian(_SHAPE, seed=SEED),
-        s.inverse_distance(_SHAPE),
-        s.log_distance(_SHAPE),
-    ]
-    genuine = {f"genuine: {name}": dW for name, dW in load_example().items()}
-    return {t.name: t.matrix for t in targets} | genuine
 
 
 def reproduced() -> dict[str, str | bytes]:
@@ -122,36 +52,10 @@ def reproduced() -> dict[str, str | bytes]:
     curves: dict[str, list[ErrorCurve]] = {}
     for name, dW in tqdm(matrices().items(), desc="matrices", disable=None):
         whole = decompose(dW, Global())
-        cases += _cases(name, dW, whole)
+        cases += cases_of(name, dW, whole)
         others = (DiagonalLocal(CURVE_PARTS), Localized(CURVE_PARTS))
         curves[name] = [p.error_curve() for p in (whole, *(decompose(dW, s) for s in others))]
     return _files(cases, curves)
-
-
-def _cases(name: str, dW: Matrix, whole: Decomposition) -> Iterator[Case]:
-    for parts in PARTS:
-        diagonal, local = decompose(dW, DiagonalLocal(parts)), decompose(dW, Localized(parts))
-        for rank in (r for r in RANKS if r % parts == 0):
-            budget = rank_budget(whole.shape, rank)
-            g, d, l = (_at(p, budget, name) for p in (whole, diagonal, local))  # noqa: E741
-            free = (
-                p.relative_error(p.choose_ranks(budget, allocate=adaptive).ranks) for p in (diagonal, local)
-            )
-            yield Case(name, parts, rank, budget, g, d, l, *free)
-
-
-def _at(parts: Decomposition, budget: int, name: str) -> float:
-    ranks = parts.choose_ranks(budget, allocate=uniform).ranks
-    if int(ranks @ parts.costs) != budget:
-        raise ValueError(
-            f"{name} must spend {budget} numbers exactly on {parts.structure!r}, got {ranks @ parts.costs}."
-        )
-    return parts.relative_error(ranks)
-
-
-def _least(errors: dict[str, float]) -> str:
-    least = min(errors.values())
-    return "=".join(letter for letter, error in errors.items() if error <= least + TIE)
 
 
 def _files(cases: Sequence[Case], curves: dict[str, list[ErrorCurve]]) -> dict[str, str | bytes]:
@@ -215,7 +119,7 @@ each of the K×K blocks for L. D_free and L_free spend the same budget with the 
 rank, which is r in any case. Numbers are relative Frobenius errors, each the least that its structure and
 ranks allow. The abstract of the Localized LoRA paper (arXiv 2506.00236) speaks of such a comparison; only the
 abstract was read, and the paper's may carry hypotheses which this one does not. Synthetic matrices are
-{_SHAPE[0]}×{_SHAPE[1]}, seed {SEED}; the genuine ones are the embedded fine-tuning update.
+{SHAPE[0]}×{SHAPE[1]}, seed {SEED}; the genuine ones are the embedded fine-tuning update.
 
 Of {len(cases)} cases, G alone has the least error in {wins["G"]}, D alone in {wins["D"]} and
 L alone in {wins["L"]}; the others tie. With free ranks L alone has the least error in {free}.

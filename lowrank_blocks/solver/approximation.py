@@ -5,29 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import DTypeLike
 
 from lowrank_blocks._results import ReadOnly
 from lowrank_blocks._tables import Table
-from lowrank_blocks._validation import Matrix, Shape, as_operand
+from lowrank_blocks._validation import Matrix, Shape
 from lowrank_blocks.allocation.budgets import no_rank_note
 from lowrank_blocks.allocation.offers import Ranks
 from lowrank_blocks.linalg import Accuracy, Factors
+from lowrank_blocks.solver.products import Products
 from lowrank_blocks.structures.base import Layout, Structure
 from lowrank_blocks.structures.cells import Block, Selection
 from lowrank_blocks.structures.checked import laid_out
-
-if TYPE_CHECKING:
-    from scipy.sparse.linalg import LinearOperator
 
 TIE = 1e-12  # relative errors closer than this differ by rounding only
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Approximation(ReadOnly):
+class Approximation(ReadOnly, Products):
     """The best approximation of a matrix by blocks of given ranks.
 
     Made by `approximate` and `Decomposition.within`; its arrays are read-only. With X the (m, n)
@@ -160,64 +158,6 @@ class Approximation(ReadOnly):
         """Return the approximation as an (m, n) matrix."""
         return self._layout.dense(self.factors)
 
-    def to_linear_operator(self) -> LinearOperator:
-        """Return the approximation as a `scipy.sparse.linalg.LinearOperator` of shape (m, n)."""
-        from scipy.sparse.linalg import LinearOperator
-
-        return LinearOperator(
-            shape=self.shape,
-            dtype=np.result_type(*self.factors[0]),
-            matvec=self._times,
-            rmatvec=self._transposed_times,
-            matmat=self._times,
-            rmatmat=self._transposed_times,
-        )
-
-    def apply(self, x: ArrayLike) -> Matrix:
-        """Multiply as a linear layer does: x Xᵀ, without forming the dense matrix X.
-
-        Parameters
-        ----------
-        x : (..., n) array_like
-            Vectors along the last axis, such as activations of shape (batch, tokens, n).
-
-        Returns
-        -------
-        (..., m) array
-
-        Raises
-        ------
-        TypeError, ValueError
-            If `x` is not real or its last axis not of length n.
-
-        Examples
-        --------
-        >>> import numpy as np, lowrank_blocks as lb
-        >>> best = lb.approximate([[1.0, 2.0, 3.0]], lb.Global(), budget=4)
-        >>> best.apply([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]).round(9)
-        array([[1.],
-               [2.]])
-        """
-        array = as_operand(x)
-        if array.shape[-1:] != self.shape[1:]:
-            raise ValueError(self._misfit(array, f"(..., {self.shape[1]})", "best.apply(x)"))
-        flat = array.reshape(-1, self.shape[1]) if array.size else np.zeros((0, self.shape[1]), array.dtype)
-        return self._times(flat.T).T.reshape(*array.shape[:-1], self.shape[0])
-
-    def __matmul__(self, x: ArrayLike) -> Matrix:
-        """Multiply a vector, (n,), or columns, (n, k): X x. For rows of activations see `apply`."""
-        array, n = as_operand(x), self.shape[1]
-        if array.ndim not in (1, 2) or array.shape[0] != n:
-            raise ValueError(self._misfit(array, f"({n},) or ({n}, k)", "best @ x"))
-        return self._times(array)
-
-    def __rmatmul__(self, x: ArrayLike) -> Matrix:
-        """Multiply from the left by a vector, (m,), or rows, (k, m): x X, which is ``best.T.apply(x)``."""
-        array, m = as_operand(x), self.shape[0]
-        if array.ndim not in (1, 2) or array.shape[-1] != m:
-            raise ValueError(self._misfit(array, f"({m},) or (k, {m})", "x @ best"))
-        return self._transposed_times(array.T).T
-
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Matrix:
         """Return the dense matrix, new at every call, for ``np.asarray(best)``."""
         if copy is False:
@@ -244,25 +184,6 @@ class Approximation(ReadOnly):
         if self.guarantee != "greedy ranks" or self.gap is None:
             return ""
         return f", greedy ranks, gap at most {self.gap:.2g}"
-
-    def _misfit(self, x: Matrix, rule: str, call: str) -> str:
-        """Say why an operand does not fit a product, and which product it fits."""
-        m, n = self.shape
-        flat, ends = x.ndim in (1, 2), x.shape[-1:]
-        fitting = {
-            "best @ x gives X x": flat and x.shape[:1] == (n,),
-            "best.apply(x) gives x Xᵀ": ends == (n,),
-            "x @ best gives x X": flat and ends == (m,),
-            "best.T.apply(x) gives x X": not flat and ends == (m,),
-        }
-        calls = "".join(f"; {text}" for text, fits in fitting.items() if fits)
-        return f"x must have shape {rule} for {call}, got shape {x.shape}{calls}."
-
-    def _times(self, x: Matrix) -> Matrix:
-        return self._layout.apply(self.factors, x)
-
-    def _transposed_times(self, x: Matrix) -> Matrix:
-        return self._layout.apply_transposed(self.factors, x)
 
 
 def _order(blocks: Sequence[Block], transposed: Sequence[Block]) -> list[int]:
