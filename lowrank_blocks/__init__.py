@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from lowrank_blocks.allocation.base import Guarantee
     from lowrank_blocks.allocation.budgets import fraction_budget, rank_budget
     from lowrank_blocks.allocation.uniform import uniform
+    from lowrank_blocks.checkpoints.opening import open_checkpoint
+    from lowrank_blocks.checkpoints.updates import iter_updates
     from lowrank_blocks.datasets import synthetic
     from lowrank_blocks.datasets.example import load_example
     from lowrank_blocks.linalg import Accuracy, set_workers
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _NAMES = {
+    "checkpoints.opening": ["open_checkpoint"],
+    "checkpoints.updates": ["iter_updates"],
     "solver.approximation": ["Approximation"],
     "allocation.budgets": ["fraction_budget", "rank_budget"],
     "reports.comparison": ["Comparison", "Row"],
@@ -99,7 +103,9 @@ __all__ = [
     "decompose",
     "error_curve",
     "fraction_budget",
+    "iter_updates",
     "load_example",
+    "open_checkpoint",
     "partition_curve",
     "plot_comparison",
     "plot_error_curves",
