@@ -13,7 +13,7 @@ from lowrank_blocks.checkpoints.pickles import TorchCheckpoint
 from lowrank_blocks.checkpoints.safetensors import SafetensorsCheckpoint, shards
 from lowrank_blocks.checkpoints.tensors import Checkpoint, CheckpointError
 
-_KINDS = ".safetensors, .npz, .bin, .pt, .pth, a model directory, an index of shards or a folder of .npy"
+_READABLE = ".safetensors, .npz, .bin, .pt, .pth, a model directory, an index of shards or a folder of .npy"
 
 
 def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
@@ -49,7 +49,7 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
             return NpzCheckpoint(place)
         case ".bin" | ".pt" | ".pth":
             return TorchCheckpoint(place, [place], config)
-    raise CheckpointError(f"{place} must be one of {_KINDS}.")
+    raise CheckpointError(f"{place} must be one of {_READABLE}.")
 
 
 def _folder(folder: Path) -> Checkpoint:
@@ -71,7 +71,7 @@ def _folder(folder: Path) -> Checkpoint:
         return TorchCheckpoint(folder, found, config)
     if any(folder.glob("*.npy")):
         return NpyFolder(folder)
-    raise CheckpointError(f"{folder} must be one of {_KINDS}, got a folder with none of them.")
+    raise CheckpointError(f"{folder} must be one of {_READABLE}, got a folder with none of them.")
 
 
 def _config(folder: Path) -> dict[str, Any]:
