@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,7 +86,7 @@ def assign(matrices: Sequence[Sequence[Candidate]], budget: int) -> Assignment:
     tried = [search.spent(chosen) for chosen in dict.fromkeys(search.promising())]
     best = min(tried, key=lambda found: found.energy)
     if search.has_alternatives:
-        best = search.swapped(best)
+        best = search.without_idle_choices(search.swapped(best))
     return search.result(best)
 
 
@@ -167,8 +167,7 @@ class _Search:
 
     def spent(self, chosen: tuple[int, ...]) -> _Spent:
         """Return the best ranks of some structures."""
-        picked = [candidates[k] for candidates, k in zip(self.matrices, chosen, strict=True)]
-        ledger = joint_ledger(picked, self.exponent)
+        ledger = joint_ledger(self._picked(chosen), self.exponent)
         choice = adaptive.choose(ledger.offer, self.budget)
         return _Spent(chosen, choice, ledger, ledger.energy(choice.ranks))
 
@@ -190,9 +189,24 @@ class _Search:
             best = found
         return best
 
+    def without_idle_choices(self, best: _Spent) -> _Spent:
+        """Give matrices that store nothing their first structure: no other is better there."""
+        ranks = split_ranks(best.choice.ranks, self._picked(best.chosen))
+        stores = [bool(r.any()) for r in ranks]
+        chosen = tuple(k if some else 0 for k, some in zip(best.chosen, stores, strict=True))
+        picked = self._picked(chosen)
+        kept = [
+            r if some else np.zeros_like(c.costs) for r, some, c in zip(ranks, stores, picked, strict=True)
+        ]
+        choice = replace(best.choice, ranks=np.concatenate(kept))
+        return replace(best, chosen=chosen, choice=choice, ledger=joint_ledger(picked, self.exponent))
+
+    def _picked(self, chosen: tuple[int, ...]) -> list[Candidate]:
+        return [candidates[k] for candidates, k in zip(self.matrices, chosen, strict=True)]
+
     def _of_each(self, best: _Spent) -> tuple[list[int], list[float]]:
         """Return the count and the energy left of every matrix."""
-        picked = [candidates[k] for candidates, k in zip(self.matrices, best.chosen, strict=True)]
+        picked = self._picked(best.chosen)
         ranks = split_ranks(best.choice.ranks, picked)
         energies = [joint_ledger([c], self.exponent).energy(r) for c, r in zip(picked, ranks, strict=True)]
         return [int(r @ c.costs) for c, r in zip(picked, ranks, strict=True)], energies
