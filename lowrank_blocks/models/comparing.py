@@ -13,8 +13,9 @@ from lowrank_blocks.allocation.base import Guarantee
 from lowrank_blocks.allocation.ledger import relative
 from lowrank_blocks.checkpoints.opening import Source
 from lowrank_blocks.checkpoints.updates import iter_updates
-from lowrank_blocks.models.assignments import common_unit, hull, joint_ledger
+from lowrank_blocks.models.candidates import common_unit, joint_ledger
 from lowrank_blocks.models.comparison import ACROSS, PLAN, SAME, ModelComparison, ModelCurve
+from lowrank_blocks.models.duality import hull
 from lowrank_blocks.models.plans import ModelPlan, as_structures, model_spectra, planned
 from lowrank_blocks.models.spectra import ModelSpectra
 from lowrank_blocks.structures.base import Structure
