@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lowrank_blocks.linalg import Accuracy, set_workers
     from lowrank_blocks.models.comparing import compare_checkpoints
     from lowrank_blocks.models.comparison import ModelComparison
+    from lowrank_blocks.models.extraction import Extraction, extract
     from lowrank_blocks.models.layers import LayerRanks, allocate_ranks
     from lowrank_blocks.models.plans import ModelPlan, plan
     from lowrank_blocks.plotting import (
@@ -58,6 +59,7 @@ _NAMES = {
     "datasets.example": ["load_example"],
     "models.comparison": ["ModelComparison"],
     "models.comparing": ["compare_checkpoints"],
+    "models.extraction": ["Extraction", "extract"],
     "models.layers": ["LayerRanks", "allocate_ranks"],
     "models.plans": ["ModelPlan", "plan"],
     "structures.base": ["Layout", "Structure"],
@@ -93,6 +95,7 @@ __all__ = [
     "Decomposition",
     "DiagonalLocal",
     "ErrorCurve",
+    "Extraction",
     "Global",
     "Guarantee",
     "LayerRanks",
@@ -111,6 +114,7 @@ __all__ = [
     "compare_checkpoints",
     "decompose",
     "error_curve",
+    "extract",
     "fraction_budget",
     "iter_updates",
     "load_example",

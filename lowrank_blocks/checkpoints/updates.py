@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -65,6 +65,11 @@ class Updates:
             for checkpoint in (self.base, self.tuned)
         ]
         return Updates(parts[0], parts[1], (name,), {}, self._flipped & {name})
+
+    def without(self, reasons: Mapping[str, str]) -> Updates:
+        """Return the same without some matrices, which are then skipped for a reason."""
+        names = tuple(name for name in self.names if name not in reasons)
+        return Updates(self.base, self.tuned, names, {**self.skipped, **reasons}, self._flipped)
 
     def identity(self, name: str) -> str:
         """Return what changes when the files of an update do."""
