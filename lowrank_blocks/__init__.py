@@ -9,6 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lowrank_blocks.adapters.loading import load_adapter
+    from lowrank_blocks.adapters.writing import write_adapter
     from lowrank_blocks.allocation.adaptive import adaptive
     from lowrank_blocks.allocation.base import Guarantee
     from lowrank_blocks.allocation.budgets import fraction_budget, rank_budget
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _NAMES = {
+    "adapters.loading": ["load_adapter"],
+    "adapters.writing": ["write_adapter"],
     "checkpoints.opening": ["open_checkpoint"],
     "checkpoints.updates": ["iter_updates"],
     "solver.approximation": ["Approximation"],
@@ -104,6 +108,7 @@ __all__ = [
     "error_curve",
     "fraction_budget",
     "iter_updates",
+    "load_adapter",
     "load_example",
     "open_checkpoint",
     "partition_curve",
@@ -117,6 +122,7 @@ __all__ = [
     "set_workers",
     "synthetic",
     "uniform",
+    "write_adapter",
 ]
 
 
