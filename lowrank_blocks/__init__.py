@@ -8,6 +8,8 @@ is spent (an allocation).
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from lowrank_blocks._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from lowrank_blocks.adapters.loading import load_adapter
     from lowrank_blocks.adapters.writing import write_adapter
@@ -20,7 +22,10 @@ if TYPE_CHECKING:
     from lowrank_blocks.datasets import synthetic
     from lowrank_blocks.datasets.example import load_example
     from lowrank_blocks.linalg import Accuracy, set_workers
+    from lowrank_blocks.models.comparing import compare_checkpoints
+    from lowrank_blocks.models.comparison import ModelComparison
     from lowrank_blocks.models.layers import LayerRanks, allocate_ranks
+    from lowrank_blocks.models.plans import ModelPlan, plan
     from lowrank_blocks.plotting import (
         plot_comparison,
         plot_error_curves,
@@ -43,8 +48,6 @@ if TYPE_CHECKING:
     from lowrank_blocks.structures.cells import Block
     from lowrank_blocks.structures.grids import DiagonalLocal, Global, Localized
 
-__version__ = "0.1.0"
-
 _NAMES = {
     "adapters.loading": ["load_adapter"],
     "adapters.writing": ["write_adapter"],
@@ -57,7 +60,10 @@ _NAMES = {
     "solver.curves": ["ErrorCurve"],
     "solver.decomposition": ["Decomposition"],
     "datasets.example": ["load_example"],
+    "models.comparison": ["ModelComparison"],
+    "models.comparing": ["compare_checkpoints"],
     "models.layers": ["LayerRanks", "allocate_ranks"],
+    "models.plans": ["ModelPlan", "plan"],
     "structures.base": ["Layout", "Structure"],
     "structures.blocks": ["Blocks"],
     "structures.cells": ["Block"],
@@ -96,6 +102,8 @@ __all__ = [
     "LayerRanks",
     "Layout",
     "Localized",
+    "ModelComparison",
+    "ModelPlan",
     "Report",
     "Row",
     "Structure",
@@ -104,6 +112,7 @@ __all__ = [
     "approximate",
     "best_partition",
     "compare",
+    "compare_checkpoints",
     "decompose",
     "error_curve",
     "fraction_budget",
@@ -112,6 +121,7 @@ __all__ = [
     "load_example",
     "open_checkpoint",
     "partition_curve",
+    "plan",
     "plot_comparison",
     "plot_error_curves",
     "plot_partition",

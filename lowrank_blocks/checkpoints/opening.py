@@ -5,25 +5,31 @@ from __future__ import annotations
 import json
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
+
+from numpy.typing import ArrayLike
 
 from lowrank_blocks.checkpoints.archives import NpyFolder, NpzCheckpoint
 from lowrank_blocks.checkpoints.pickles import TorchCheckpoint
 from lowrank_blocks.checkpoints.safetensors import SafetensorsCheckpoint, shards
-from lowrank_blocks.checkpoints.tensors import Checkpoint, CheckpointError
+from lowrank_blocks.checkpoints.tensors import ArraysInMemory, Checkpoint, CheckpointError
+
+Source: TypeAlias = str | os.PathLike[str] | Mapping[str, ArrayLike]
 
 _READABLE = ".safetensors, .npz, .bin, .pt, .pth, a model directory, an index of shards or a folder of .npy"
 
 
-def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+def open_checkpoint(path: Source) -> Checkpoint:
     """Read the headers of a checkpoint; tensors are read when they are asked for.
 
     Parameters
     ----------
-    path : path
+    path : path or dict of str to array_like
         A .safetensors file, the index of several, a model directory, a .npz archive, a folder of
-        .npy files, or a .bin, .pt or .pth file, for which torch must be installed.
+        .npy files, or a .bin, .pt or .pth file, for which torch must be installed. A dict of arrays, or
+        of PyTorch's tensors, stands for a file of them.
 
     Raises
     ------
@@ -32,6 +38,8 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     ModuleNotFoundError
         If an extra is missing; the message gives the line that installs it.
     """
+    if isinstance(path, Mapping):
+        return ArraysInMemory(path)
     place = Path(path)
     if not place.exists():
         raise CheckpointError(f"{place} must be a checkpoint, got nothing there.")

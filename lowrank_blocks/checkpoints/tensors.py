@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from lowrank_blocks._validation import as_operand as as_floats
 
 Array = NDArray[Any]
 
@@ -57,6 +61,44 @@ class Checkpoint(ABC):
     @abstractmethod
     def read(self, name: str) -> Array:
         """Return a tensor in the type that the file stores."""
+
+    def only(self, names: Iterable[str]) -> Self:
+        """Return the same checkpoint with some of its tensors, cheap to send to another process."""
+        part = copy.copy(self)
+        part.tensors = {name: self.tensors[name] for name in names}
+        return part
+
+    def identity(self, name: str) -> str:
+        """Return what changes when the file of a tensor does: its place, size and time."""
+        file = self.tensors[name].file
+        status = file.stat()
+        return f"{file.resolve()} {status.st_size} {status.st_mtime_ns} {name}"
+
+
+class ArraysInMemory(Checkpoint):
+    """A checkpoint that is a dict of arrays, or of tensors of PyTorch."""
+
+    def __init__(self, arrays: Mapping[str, ArrayLike]) -> None:
+        self.path, self.config = Path("arrays in memory"), {}
+        self._arrays = {name: as_floats(value, f"tensor {name!r}") for name, value in arrays.items()}
+        self.tensors = {
+            name: TensorInfo(array.shape, array.dtype.name, self.path) for name, array in self._arrays.items()
+        }
+
+    def read(self, name: str) -> Array:
+        """Return an array as it was given."""
+        return self._arrays[name]
+
+    def only(self, names: Iterable[str]) -> Self:
+        """Return the same with some of its arrays."""
+        part = super().only(names)
+        part._arrays = {name: self._arrays[name] for name in part.tensors}
+        return part
+
+    def identity(self, name: str) -> str:
+        """Return a hash of an array."""
+        array = np.ascontiguousarray(self._arrays[name])
+        return f"{hashlib.sha256(array.tobytes()).hexdigest()} {array.dtype} {array.shape} {name}"
 
 
 def widened(array: Array) -> Array:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from lowrank_blocks.checkpoints.opening import open_checkpoint
+from lowrank_blocks.checkpoints.opening import Source, open_checkpoint
 from lowrank_blocks.checkpoints.quantized import dequantized, scale_of, weight_of
 from lowrank_blocks.checkpoints.tensors import Array, Checkpoint, CheckpointError, widened
-
-PathLike = str | os.PathLike[str]
 
 # Model types whose attention and MLP weights are Conv1D, stored as (in, out).
 _CONV1D_MODELS = {"gpt2", "openai-gpt", "imagegpt", "decision_transformer", "ctrl"}
@@ -61,6 +58,24 @@ class Updates:
         update = np.subtract(after, before, dtype=np.result_type(after, before))
         return update.T if name in self._flipped else update
 
+    def only(self, name: str) -> Updates:
+        """Return one update, cheap to send to another process."""
+        parts = [
+            checkpoint.only([name, *([scale] if (scale := scale_of(name, checkpoint.tensors)) else [])])
+            for checkpoint in (self.base, self.tuned)
+        ]
+        return Updates(parts[0], parts[1], (name,), {}, self._flipped & {name})
+
+    def identity(self, name: str) -> str:
+        """Return what changes when the files of an update do."""
+        layout = "transposed" if name in self._flipped else "as stored"
+        return f"{self.base.identity(name)} {self.tuned.identity(name)} {layout}"
+
+    @property
+    def flipped(self) -> frozenset[str]:
+        """Names of the matrices that are stored as (in, out)."""
+        return self._flipped
+
     def _weight(self, checkpoint: Checkpoint, name: str) -> Array:
         weight = widened(checkpoint.read(name))
         scale = scale_of(name, checkpoint.tensors)
@@ -68,8 +83,8 @@ class Updates:
 
 
 def iter_updates(
-    base: PathLike,
-    tuned: PathLike,
+    base: Source,
+    tuned: Source,
     *,
     include: str | None = None,
     exclude: str | None = None,
@@ -79,7 +94,7 @@ def iter_updates(
 
     Parameters
     ----------
-    base, tuned : path
+    base, tuned : path or dict of str to array_like
         Checkpoints before and after fine-tuning; see `open_checkpoint`.
     include, exclude : str, optional
         Regular expressions that must, or must not, be found in the name of a matrix.
@@ -123,7 +138,9 @@ def iter_updates(
     skipped |= {name: f"tied to {other}" for name, other in tied.items()}
     names = [name for name in names if name not in tied]
     if not names:
-        raise CheckpointError(f"{base} and {tuned} must have a matrix in common, got none; {_first(skipped)}")
+        raise CheckpointError(
+            f"{before.path} and {after.path} must have a matrix in common, got none; {_first(skipped)}"
+        )
     flipped = frozenset(n for n in names if _is_flipped(n, before, fan_in_fan_out))
     return Updates(before, after, tuple(names), skipped, flipped)
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from lowrank_blocks._tables import Table
 from lowrank_blocks._validation import as_count, as_matrix
-from lowrank_blocks.allocation.adaptive import adaptive
-from lowrank_blocks.allocation.base import Guarantee, RankChoice
+from lowrank_blocks.allocation.base import Guarantee
 from lowrank_blocks.allocation.budgets import as_budget
-from lowrank_blocks.allocation.ledger import Ledger
-from lowrank_blocks.allocation.offers import Offer, as_spectrum
-from lowrank_blocks.linalg import Spectrum, safe_exponent, scaled
+from lowrank_blocks.allocation.offers import Ranks, as_spectrum
+from lowrank_blocks.models.assignments import Assignment, assign
+from lowrank_blocks.models.candidates import Candidate, joint_ledger, split_ranks
 from lowrank_blocks.solver.approximation import Approximation
 from lowrank_blocks.solver.decomposition import Decomposition, decompose_view
 from lowrank_blocks.structures.grids import Global
@@ -110,23 +109,6 @@ class LayerRanks:
         return self.table.short().to_html()
 
 
-@dataclass(frozen=True)
-class _Layer:
-    """Spectra of the blocks of one matrix, what their ranks cost, and the norm of what is in no block."""
-
-    spectra: Sequence[Spectrum]
-    costs: Sequence[int]
-    unit: int  # numbers stored by one unit of global rank
-    outside: float = 0.0
-    parts: Decomposition | None = None
-
-    def relative_error(self, ranks: Sequence[int]) -> float:
-        """Return the least relative error of this matrix with some ranks."""
-        if self.parts is not None:
-            return self.parts.relative_error(ranks)
-        return _ledger([self]).relative_error(np.array(ranks))
-
-
 def allocate_ranks(
     layers: Mapping[str, Decomposition | ArrayLike],
     costs: Mapping[str, int] | None = None,
@@ -178,22 +160,38 @@ def allocate_ranks(
            [0., 0.]])
     """
     checked = _checked(layers, costs)
-    count = as_budget(budget, rank, sum(layer.unit for layer in checked.values()))
-    ledger = _ledger(list(checked.values()))
-    return _result(checked, ledger, adaptive.choose(ledger.offer, count), count)
+    count = as_budget(budget, rank, sum(candidate.unit for candidate in checked.values()))
+    found = assign([[candidate] for candidate in checked.values()], count)
+    return LayerRanks(**allocated(checked, found))
 
 
-def _ledger(layers: Sequence[_Layer]) -> Ledger:
-    """Return the ledger of all blocks of all matrices, in a unit in which no square overflows."""
-    spectra = [s for layer in layers for s in layer.spectra]
-    norms = [*(layer.outside for layer in layers), *(float(s[0]) for s in spectra if len(s))]
-    exponent = int(safe_exponent(np.array(max(norms, default=0.0))))
-    outside = math.fsum(math.ldexp(layer.outside, -exponent) ** 2 for layer in layers)
-    costs = np.array([cost for layer in layers for cost in layer.costs], dtype=np.int64)
-    return Ledger(Offer.made([scaled(s, exponent) for s in spectra], costs), outside)
+def allocated(candidates: Mapping[str, Candidate], found: Assignment) -> dict[str, Any]:
+    """Return the fields of a `LayerRanks` from the candidate that every matrix was given."""
+    ledger, choice = found.ledger, found.choice
+    split = dict(zip(candidates, split_ranks(choice.ranks, list(candidates.values())), strict=True))
+    ranks = {name: tuple(part.tolist()) for name, part in split.items()}
+    made = {name: c.parts.truncate(ranks[name]) for name, c in candidates.items() if c.parts}
+    return {
+        "ranks": {name: r[0] if len(r) == 1 else r for name, r in ranks.items()},
+        "n_parameters": int(choice.ranks @ ledger.costs),
+        "relative_error": ledger.relative_error(choice.ranks),
+        "lower_bound": found.bound,
+        "guarantee": choice.guarantee,
+        "budget": choice.budget,
+        "stored": {name: int(split[name] @ c.costs) for name, c in candidates.items()},
+        "relative_errors": {name: _relative_error(c, split[name]) for name, c in candidates.items()},
+        "note": _note(candidates, choice.budget),
+        "_approximations": made or None,
+    }
 
 
-def _checked(layers: object, costs: object) -> dict[str, _Layer]:
+def _relative_error(candidate: Candidate, ranks: Ranks) -> float:
+    if candidate.parts is not None:
+        return candidate.parts.relative_error(ranks)
+    return joint_ledger([candidate]).relative_error(ranks)
+
+
+def _checked(layers: object, costs: object) -> dict[str, Candidate]:
     """Return what is known of every matrix, or say what is wrong with the arguments."""
     if not isinstance(layers, Mapping):
         raise TypeError(f"layers must be a dict by the names of the matrices, got a {type(layers).__name__}.")
@@ -212,24 +210,23 @@ def _checked(layers: object, costs: object) -> dict[str, _Layer]:
     return {name: _spectral(value, costs[name], name) for name, value in layers.items()}
 
 
-def _decomposed(value: Decomposition | ArrayLike, name: str) -> _Layer:
+def _decomposed(value: Decomposition | ArrayLike, name: str) -> Candidate:
     if not isinstance(value, Decomposition):
         if _is_vector(value):
             raise ValueError(
                 f"{name} must be a matrix or a decomposition; a spectrum comes with costs={{name: m + n}}."
             )
         value = decompose_view(as_matrix(value, name), Global())
-    outside = value.error([len(s) for s in value.spectra])
-    return _Layer(value.spectra, value.costs.tolist(), sum(value.shape), outside, value)
+    return Candidate.of_parts(value)
 
 
-def _spectral(value: object, cost: object, name: str) -> _Layer:
+def _spectral(value: object, cost: object, name: str) -> Candidate:
     if isinstance(value, Decomposition):
         raise TypeError(f"layers[{name!r}] must be a spectrum where costs are given; leave costs out.")
     if getattr(value, "ndim", 1) == 2:
         raise ValueError(f"layers[{name!r}] must be a spectrum where costs are given; leave costs out.")
     unit = as_count(cost, f"costs[{name!r}]", least=1)
-    return _Layer([as_spectrum(value, f"layers[{name!r}]")], [unit], unit)
+    return Candidate.of_spectra([as_spectrum(value, f"layers[{name!r}]")], [unit], unit)
 
 
 def _is_vector(value: ArrayLike) -> bool:
@@ -239,31 +236,10 @@ def _is_vector(value: ArrayLike) -> bool:
         return False
 
 
-def _result(layers: Mapping[str, _Layer], ledger: Ledger, choice: RankChoice, budget: int) -> LayerRanks:
-    ends = np.cumsum([len(layer.costs) for layer in layers.values()])[:-1]
-    ranks = {
-        name: tuple(part.tolist()) for name, part in zip(layers, np.split(choice.ranks, ends), strict=True)
-    }
-    spent = np.split(choice.ranks * ledger.costs, ends)
-    made = {name: layer.parts.truncate(ranks[name]) for name, layer in layers.items() if layer.parts}
-    return LayerRanks(
-        ranks={name: r[0] if len(r) == 1 else r for name, r in ranks.items()},
-        n_parameters=int(choice.ranks @ ledger.costs),
-        relative_error=ledger.relative_error(choice.ranks),
-        lower_bound=ledger.lower_bound(choice),
-        guarantee=choice.guarantee,
-        budget=budget,
-        stored={name: int(part.sum()) for name, part in zip(layers, spent, strict=True)},
-        relative_errors={name: layer.relative_error(ranks[name]) for name, layer in layers.items()},
-        note=_note(layers, budget),
-        _approximations=made or None,
-    )
-
-
-def _note(layers: Mapping[str, _Layer], budget: int) -> str:
-    least = min(cost for layer in layers.values() for cost in layer.costs)
+def _note(candidates: Mapping[str, Candidate], budget: int) -> str:
+    least = min(int(c.costs.min()) for c in candidates.values())
     if budget >= least:
         return ""
-    hint = f"; rank={budget} is a budget of {budget * sum(layer.unit for layer in layers.values())}"
-    meant = 0 < budget <= max(len(s) for layer in layers.values() for s in layer.spectra)
+    hint = f"; rank={budget} is a budget of {budget * sum(c.unit for c in candidates.values())}"
+    meant = 0 < budget <= max(int(c.values.lengths.max()) for c in candidates.values())
     return f"budget {budget} buys no rank: one unit of rank costs {least}{hint if meant else ''}"

@@ -1,0 +1,190 @@
+"""Spectra of many updates, no deeper than an answer needs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from lowrank_blocks._validation import Shape, as_matrix
+from lowrank_blocks._version import __version__
+from lowrank_blocks.allocation.budgets import as_budget
+from lowrank_blocks.allocation.offers import Ranks
+from lowrank_blocks.checkpoints.updates import Updates
+from lowrank_blocks.linalg import Ragged
+from lowrank_blocks.models.candidates import Candidate, candidate
+from lowrank_blocks.models.journal import Arrays, Journal
+from lowrank_blocks.models.work import Failure, Job, gathered
+from lowrank_blocks.structures.base import Layout, Structure
+from lowrank_blocks.structures.checked import laid_out
+
+_MARGIN = 2  # values computed of every block, in ranks that the budget would buy if all got the same ...
+_MORE = 4  # ... and besides
+_DEEPER = 4  # times as many, where these turn out to be too few
+
+Candidates = tuple[Candidate, ...]
+
+
+@dataclass(frozen=True)
+class SpectraJob(Job[Candidates]):
+    """The candidates of one update; the tensors are read where the work is done.
+
+    Attributes
+    ----------
+    updates : Updates
+        Holds the one update.
+    structures : tuple of Structure
+        The candidates.
+    depths : tuple of float
+        For every candidate the global rank whose numbers, spent evenly over its blocks, say how many
+        values of each are computed.
+    """
+
+    updates: Updates
+    structures: tuple[Structure, ...]
+    depths: tuple[float, ...]
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """The matrix."""
+        return self.updates.names[0]
+
+    @property
+    def key(self) -> str:
+        """All that the candidates depend on."""
+        return f"{__version__} {self.updates.identity(self.name)} {self.structures} {self.depths}"
+
+    def run(self) -> Candidates:
+        """Read the update and compute its spectra."""
+        dW = as_matrix(self.updates.read(self.name), f"the update of {self.name}")
+        return tuple(
+            candidate(dW, structure, _depth(laid_out(structure, dW.shape), depth))
+            for structure, depth in zip(self.structures, self.depths, strict=True)
+        )
+
+    def packed(self, result: Candidates) -> Arrays:
+        """Return the candidates as arrays."""
+        arrays: dict[str, Any] = {}
+        for k, c in enumerate(result):
+            arrays[f"{k} values"], arrays[f"{k} lengths"] = c.values.flat, c.values.lengths
+            arrays[f"{k} costs"], arrays[f"{k} numbers"] = c.costs, np.array([float(c.unit), c.outside])
+            arrays[f"{k} left"], arrays[f"{k} ceilings"] = c.left, c.ceilings
+        return arrays
+
+    def unpacked(self, arrays: Arrays) -> Candidates:
+        """Return the candidates that arrays hold."""
+        found = []
+        for k, structure in enumerate(self.structures):
+            unit, outside = arrays[f"{k} numbers"].tolist()
+            values = Ragged(arrays[f"{k} values"], arrays[f"{k} lengths"])  # type: ignore[arg-type]
+            costs, left, ceilings = (arrays[f"{k} {name}"] for name in ("costs", "left", "ceilings"))
+            found.append(Candidate(values, costs, int(unit), outside, left, ceilings, structure))  # type: ignore[arg-type]
+        return tuple(found)
+
+
+def _depth(layout: Layout, rank: float) -> Ranks:
+    """Return how many values of every block are computed."""
+    even = rank * sum(layout.shape) / float(layout.rank_costs.sum())
+    if math.isinf(even):
+        return layout.max_ranks
+    return np.minimum(math.ceil(_MARGIN * even) + _MORE, layout.max_ranks)
+
+
+@dataclass
+class ModelSpectra:
+    """What is known of all updates, computed when it is asked for, and deepened where an answer needs it.
+
+    Attributes
+    ----------
+    updates : Updates
+        The updates.
+    structures : tuple of Structure
+        The candidates; one that does not fit the shape of a matrix is no candidate for it.
+    rank : float
+        The global rank that the budget stands for.
+    failed : dict of str to str
+        Matrices that could not be used, with the reason.
+    """
+
+    updates: Updates
+    structures: tuple[Structure, ...]
+    rank: float
+    executor: Executor | None = None
+    journal: Journal | None = None
+    failed: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def fitting(self) -> dict[str, tuple[Structure, ...]]:
+        """The structures that fit each matrix.
+
+        Raises
+        ------
+        ValueError
+            If none fits one of them.
+        """
+        return {name: self._fitting(name, self.updates.shape(name)) for name in self.updates.names}
+
+    @cached_property
+    def candidates(self) -> dict[str, Candidates]:
+        """The candidates of every matrix that is not zero and can be used."""
+        names = list(self.fitting)
+        known = self._run({name: dict.fromkeys(self.fitting[name], self.rank) for name in names})
+        found = {}
+        for name in names:
+            if name in known and not any(
+                c.values.flat.any() or c.outside or c.left.any() for c in known[name]
+            ):
+                self.updates.skipped[name] = "unchanged"
+            elif name in known:
+                found[name] = known[name]
+        self._depths = {name: dict.fromkeys(self.fitting[name], self.rank) for name in found}
+        if not found:
+            reasons = [f"{name}: {reason}" for name, reason in (self.failed | self.updates.skipped).items()]
+            raise ValueError(f"a matrix must have changed and be usable, got none; {'; '.join(reasons[:3])}")
+        return found
+
+    def budget(self, budget: int | None, rank: int | None) -> int:
+        """Return the budget, or that of a global rank of all matrices that can be used."""
+        return as_budget(budget, rank, sum(sum(self.updates.shape(name)) for name in self.candidates))
+
+    def deepen(self, lacking: Mapping[str, Sequence[Structure]]) -> None:
+        """Compute more values of some candidates."""
+        for name, structures in lacking.items():
+            for structure in structures:
+                self._depths[name][structure] *= _DEEPER
+        deeper = self._run({name: {s: self._depths[name][s] for s in lacking[name]} for name in lacking})
+        for name, found in deeper.items():
+            new = {c.structure: c for c in found}
+            self.candidates[name] = tuple(new.get(c.structure, c) for c in self.candidates[name])
+
+    def _run(self, depths: Mapping[str, Mapping[Structure, float]]) -> dict[str, Candidates]:
+        jobs = [
+            SpectraJob(self.updates.only(name), tuple(wanted), tuple(wanted.values()))
+            for name, wanted in depths.items()
+        ]
+        results = gathered(jobs, executor=self.executor, journal=self.journal, description="spectra")
+        found = {}
+        for job, result in zip(jobs, results, strict=True):
+            if isinstance(result, Failure):
+                self.failed[job.name] = result.reason
+            else:
+                found[job.name] = result
+        return found
+
+    def _fitting(self, name: str, shape: Shape) -> tuple[Structure, ...]:
+        fitting, reason = [], ""
+        for structure in self.structures:
+            try:
+                laid_out(structure, shape)
+            except ValueError as error:
+                reason = str(error)
+            else:
+                fitting.append(structure)
+        if not fitting:
+            raise ValueError(f"structures must hold one that fits {name}, got none: {reason}")
+        return tuple(fitting)

@@ -1,0 +1,116 @@
+"""The energy that a candidate leaves at every count at which buying in order of energy per number stops."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lowrank_blocks._results import ReadOnly
+from lowrank_blocks.linalg import scaled, tail_energy
+from lowrank_blocks.models.candidates import Candidate, Floats
+
+
+class Taken(NamedTuple):
+    """What a candidate does at a multiplier.
+
+    Attributes
+    ----------
+    stored : int
+        Numbers that it stores.
+    lagrangian : float
+        Energy that it leaves, plus the multiplier times `stored`.
+    least : float
+        The least that this can be, whatever the values that were not computed; `lagrangian` if they do
+        not matter.
+    """
+
+    stored: int
+    lagrangian: float
+    least: float
+
+
+@dataclass(frozen=True, eq=False)
+class Steps(ReadOnly):
+    """The steps of one candidate: convex, so that a multiplier picks one of them.
+
+    Attributes
+    ----------
+    prices : (k,) array
+        Energy per stored number of every value, descending, times -1.
+    counts, energies : (k + 1,) arrays
+        Numbers stored, and energy left, after every purchase.
+    unseen, ceilings : (n,) arrays
+        Of the blocks of which not all values are known: the energy of the others, and the most that
+        one of them holds per stored number.
+    known : list of (k_b,) arrays
+        Of the same blocks: the known values' energies per stored number.
+    costs : (n,) array
+        Of the same blocks: numbers stored for one unit of rank.
+    """
+
+    prices: Floats
+    counts: NDArray[np.int64]
+    energies: Floats
+    unseen: Floats
+    ceilings: Floats
+    known: list[Floats]
+    costs: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, candidate: Candidate, exponent: int) -> Steps:
+        """Return the steps of a candidate whose values are divided by ``2**exponent``."""
+        values, costs = scaled(candidate.values.flat, exponent), candidate.costs
+        unit = np.repeat(costs, candidate.values.lengths)
+        positive = int(np.count_nonzero(values))
+        order = np.argsort(-(values**2) / unit, kind="stable")[:positive]
+        outside = math.ldexp(candidate.outside, -exponent) ** 2
+        left = scaled(candidate.left, exponent) ** 2
+        partial = np.flatnonzero(candidate.ceilings)
+        return cls(
+            prices=-(values[order] ** 2) / unit[order],
+            counts=np.append(0, np.cumsum(unit[order])),
+            energies=tail_energy(values[order]) + (outside + left.sum()),
+            unseen=left[partial],
+            ceilings=scaled(candidate.ceilings[partial], exponent) ** 2 / costs[partial],
+            known=[scaled(candidate.values[int(b)], exponent) ** 2 / costs[b] for b in partial],
+            costs=costs[partial],
+        )
+
+    @property
+    def richest(self) -> float:
+        """The most energy per stored number of any value."""
+        return float(max(-self.prices[:1].sum(), self.ceilings.max(initial=0.0)))
+
+    def at(self, multiplier: float) -> Taken:
+        """Return what is bought at a multiplier: all values that hold more than it per number."""
+        k = self.prices.searchsorted(-multiplier)
+        count = int(self.counts[k])
+        lagrangian = float(self.energies[k]) + multiplier * count
+        if not len(self.ceilings):
+            return Taken(count, lagrangian, lagrangian)
+        # An unseen value of energy e pays at least e * min(1, multiplier / ceiling).
+        shares = np.minimum(1.0, multiplier / self.ceilings)
+        return Taken(count, lagrangian, lagrangian - float(((1 - shares) * self.unseen).sum()))
+
+    def at_all(self, multipliers: Floats) -> tuple[NDArray[np.int64], Floats]:
+        """Return the counts and the energies of what is bought at each of some multipliers."""
+        k = self.prices.searchsorted(-multipliers)
+        return self.counts[k], self.energies[k]
+
+    def within(self, budget: int) -> float:
+        """Return the energy left by the last step within a budget."""
+        return float(self.energies[self.counts.searchsorted(budget, side="right") - 1])
+
+    def penalty_of_unseen(self, multiplier: float) -> float:
+        """Return the least penalty of buying a value that was not computed; infinite if there is none."""
+        penalties = [
+            cost * (np.maximum(multiplier - known, 0.0).sum() + max(multiplier - ceiling, 0.0))
+            for cost, known, ceiling in zip(
+                self.costs.tolist(), self.known, self.ceilings.tolist(), strict=True
+            )
+        ]
+        return float(min(penalties, default=math.inf))
