@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from lowrank_blocks._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from lowrank_blocks.adapters.loading import load_adapter
+    from lowrank_blocks.adapters.writing import write_adapter
     from lowrank_blocks.allocation.adaptive import adaptive
     from lowrank_blocks.allocation.base import Guarantee
     from lowrank_blocks.allocation.budgets import fraction_budget, rank_budget
@@ -48,6 +50,8 @@ if TYPE_CHECKING:
     from lowrank_blocks.structures.grids import DiagonalLocal, Global, Localized
 
 _NAMES = {
+    "adapters.loading": ["load_adapter"],
+    "adapters.writing": ["write_adapter"],
     "checkpoints.opening": ["open_checkpoint"],
     "checkpoints.updates": ["iter_updates"],
     "solver.approximation": ["Approximation"],
@@ -117,6 +121,7 @@ __all__ = [
     "extract",
     "fraction_budget",
     "iter_updates",
+    "load_adapter",
     "load_example",
     "open_checkpoint",
     "partition_curve",
@@ -131,6 +136,7 @@ __all__ = [
     "set_workers",
     "synthetic",
     "uniform",
+    "write_adapter",
 ]
 
 

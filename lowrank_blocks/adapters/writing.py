@@ -1,0 +1,251 @@
+"""Approximations out, as a directory that PEFT loads."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from lowrank_blocks._validation import Matrix
+from lowrank_blocks.adapters.card import model_card
+from lowrank_blocks.adapters.family import Family
+from lowrank_blocks.adapters.naming import PREFIX, module_of, target_pattern
+from lowrank_blocks.adapters.pieces import Dtype, rounded, rounding
+from lowrank_blocks.adapters.plan import Plan, checked, plan
+from lowrank_blocks.adapters.rest import Rest, arranged
+from lowrank_blocks.adapters.written import (
+    CARD,
+    CONFIG,
+    FILES,
+    RECORD,
+    TENSORS,
+    WrittenAdapter,
+    WrittenMatrix,
+)
+from lowrank_blocks.checkpoints.safetensors import numpy_type
+from lowrank_blocks.checkpoints.tensors import Checkpoint
+from lowrank_blocks.files import require_writable, write_files
+from lowrank_blocks.solver.approximation import Approximation
+
+_DTYPES = ("float32", "float16", "bfloat16")
+
+
+def write_adapter(
+    out: str | os.PathLike[str],
+    approximations: Mapping[str, Approximation],
+    *,
+    format: str | None = None,  # noqa: A002
+    dtype: str = "float32",
+    base_model: str | None = None,
+    rest: Mapping[str, ArrayLike] | None = None,
+    flipped: Collection[str] = (),
+    embeddings: Collection[str] = (),
+    base: Checkpoint | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> WrittenAdapter:
+    """Write approximations of weight updates as an adapter that PEFT loads.
+
+    The directory gets ``adapter_config.json``, ``adapter_model.safetensors``, a model card ``README.md``
+    and ``lowrank_blocks.json`` with the errors of every matrix. The adapter adds exactly the stored
+    factors: its scale is 1 in every module. The same input gives the same bytes.
+
+    Parameters
+    ----------
+    out : path
+        The directory, made if missing. Files of these names in it are replaced.
+    approximations : dict of str to Approximation
+        By the names of the tensors in the base model, such as ``"encoder.layer.0.output.dense.weight"``;
+        the matrices are updates with output features first. Those of rank 0 are left out.
+    format : {"lora", "gralora", "bdlora"}, optional
+        ``"lora"`` holds any blocks; ``"gralora"`` holds ``Localized(K)`` and ``"bdlora"`` holds
+        ``Localized(1, K)`` and ``Localized(K, 1)``, for one K that divides the sides. GraLoRA has one r for all
+        modules, BD-LoRA one for each: smaller ranks are filled up with zeros. By default the one that stores
+        the fewest numbers.
+    dtype : {"float32", "float16", "bfloat16"}, optional
+        Type of the factors in the file.
+    base_model : str, optional
+        Name or path of the base model, for whoever loads the adapter.
+    rest : dict of str to array, optional
+        Whole fine-tuned tensors that the adapter shall bring along, such as biases and norms, by name; they keep
+        their type.
+    flipped : collection of str, optional
+        Names of weights that are stored as (in, out), as GPT-2's Conv1D does. Other names do no harm.
+    embeddings : collection of str, optional
+        Names of weights of ``nn.Embedding``, for which PEFT has other keys; for ``"lora"`` only.
+    base : Checkpoint, optional
+        The base checkpoint, from `open_checkpoint`. PEFT replaces whole modules: where `rest` holds part of
+        one, the other part is taken from here.
+    metadata : dict, optional
+        What else ``lowrank_blocks.json`` shall say; ready for JSON.
+
+    Returns
+    -------
+    WrittenAdapter
+        What is stored, and the rounding of every matrix.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not of these kinds; the format does not fit a matrix; all ranks are 0; a factor is
+        not finite or too large for `dtype`; or PEFT could not load a tensor of `rest`. The message names the
+        tensor. Nothing is written.
+    ModuleNotFoundError
+        If an extra is missing; the message gives the line that installs it.
+    OSError
+        If the directory cannot be written.
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile, lowrank_blocks as lb
+    >>> best = lb.approximate(np.diag([4.0, 3.0, 0.0, 1.0]), lb.Localized(2), rank=1)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     print(lb.write_adapter(folder, {"layers.0.query.weight": best}))
+    lora adapter of 1 matrix in float32, 16 numbers, of which 8 fill up
+    name                   rank  n_parameters  stored  padded  relative_error  rounding   bound
+    ---------------------  ----  ------------  ------  ------  --------------  ---------  -----
+    """
+    given, kind, folder = checked(approximations), _dtype(dtype), Path(out)
+    modules = {name: module_of(name, "approximations") for name in given}
+    made = plan(given, format, conv1d=any(name in flipped for name in given))
+    held = {name: rank for name, rank in made.ranks.items() if rank}
+    _require_lora_for(embeddings, held, made.family)
+    left = tuple(name for name in given if name not in held)
+    arranged_rest = arranged(rest, [modules[n] for n in held], [modules[n] for n in left], base)
+    config = _config(made, given, modules, arranged_rest, base_model, any(n in flipped for n in held))
+    extra = _plain(metadata)
+    require_writable(folder, FILES)
+    tensors, matrices = dict(arranged_rest.tensors), []
+    for name, rank in held.items():
+        parts, matrix = _stored(name, modules[name], given[name], made.family, rank, kind)
+        parts = _of_embedding(parts) if name in embeddings else parts
+        tensors |= {f"{PREFIX}{modules[name]}.{end}": array for end, array in parts.items()}
+        matrices.append(matrix)
+    written = WrittenAdapter(
+        format=made.family.name,
+        path=folder,
+        dtype=kind.name,
+        matrices=tuple(matrices),
+        left_out=left,
+        rest=arranged_rest.names,
+        rest_numbers=sum(array.size for array in arranged_rest.tensors.values()),
+    )
+    write_files(folder, _files(written, config, tensors, base_model, extra))
+    return written
+
+
+def _dtype(name: object) -> Dtype:
+    if name not in _DTYPES:
+        raise ValueError(f"dtype must be one of {', '.join(_DTYPES)}, got {name!r}.")
+    return numpy_type(str(name), "dtype")
+
+
+def _require_lora_for(embeddings: Collection[str], held: Collection[str], family: Family) -> None:
+    found = [name for name in held if name in embeddings]
+    if found and family.name != "lora":
+        raise ValueError(
+            f"format must be 'lora' for the weights of embeddings, got {family.name!r} for {found[0]!r}."
+        )
+
+
+def _plain(metadata: Mapping[str, Any] | None) -> Any:
+    if not isinstance(metadata, Mapping | None):
+        raise TypeError(f"metadata must be a dict, got a {type(metadata).__name__}.")
+    try:
+        return json.loads(json.dumps(dict(metadata or {}), allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"metadata must be ready for JSON: {error}.") from None
+
+
+def _stored(
+    name: str, module: str, approximation: Approximation, family: Family, rank: int, dtype: Dtype
+) -> tuple[dict[str, Matrix], WrittenMatrix]:
+    """Return the tensors of one matrix, and what they store."""
+    exact = family.pieces(approximation)
+    pieces = [rounded(piece, dtype, name) for piece in exact]
+    moved = float(np.hypot.reduce([rounding(e, p) for e, p in zip(exact, pieces, strict=True)]))
+    tensors = family.tensors(approximation, pieces, rank)
+    return tensors, WrittenMatrix(
+        name=name,
+        module=module,
+        structure=repr(approximation.structure),
+        shape=approximation.shape,
+        rank=rank,
+        n_parameters=approximation.n_parameters,
+        stored=sum(array.size for array in tensors.values()),
+        norm=approximation.accuracy.norm,
+        error=approximation.error,
+        rounding=moved,
+        error_bound=approximation.error + approximation.accuracy.bound + moved,
+    )
+
+
+def _of_embedding(tensors: Mapping[str, Matrix]) -> dict[str, Matrix]:
+    """Return the tensors of LoRA as PEFT wants them for an embedding: transposed."""
+    a, b = tensors["lora_A.weight"], tensors["lora_B.weight"]
+    return {
+        "lora_embedding_A": np.ascontiguousarray(b.T),
+        "lora_embedding_B": np.ascontiguousarray(a.T),
+    }
+
+
+def _config(
+    made: Plan,
+    given: Mapping[str, Approximation],
+    modules: Mapping[str, str],
+    rest: Rest,
+    base_model: str | None,
+    conv1d: bool,
+) -> dict[str, Any]:
+    """Return the contents of ``adapter_config.json``."""
+    held = {modules[name]: (given[name], rank) for name, rank in made.ranks.items() if rank}
+    own = made.family.config(held)
+    only = "gralora_only" if made.family.name == "gralora" else "lora_only"
+    return own | {
+        "base_model_name_or_path": base_model,
+        "bias": only if rest.has_biases else "none",
+        "fan_in_fan_out": conv1d,
+        "inference_mode": True,
+        "modules_to_save": list(rest.modules) or None,
+        "target_modules": target_pattern(held),
+        "task_type": None,
+    }
+
+
+def _files(
+    written: WrittenAdapter,
+    config: Mapping[str, Any],
+    tensors: Mapping[str, Matrix],
+    base_model: str | None,
+    metadata: Any,
+) -> dict[str, str | bytes]:
+    """Return the contents of all files by name."""
+    from lowrank_blocks import __version__
+
+    versions = {"lowrank_blocks": __version__, "numpy": np.__version__, "python": platform.python_version()}
+    record = written.to_record() | {"base_model": base_model, "metadata": metadata, "versions": versions}
+    return {
+        TENSORS: _safetensors(tensors),
+        RECORD: _json(record),
+        CARD: model_card(written, base_model, __version__),
+        CONFIG: _json(config),
+    }
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n"
+
+
+def _safetensors(tensors: Mapping[str, Matrix]) -> bytes:
+    try:
+        from safetensors.numpy import save
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError(
+            "writing adapters needs safetensors: pip install 'lowrank_blocks[adapters]'"
+        ) from None
+    return bytes(save(dict(sorted(tensors.items())), metadata={"format": "pt"}))
