@@ -12,6 +12,8 @@ from lowrank_blocks.checkpoints.opening import Source, open_checkpoint
 from lowrank_blocks.checkpoints.quantized import dequantized, scale_of, weight_of
 from lowrank_blocks.checkpoints.tensors import Array, Checkpoint, CheckpointError, widened
 
+CHOSEN = "not included", "excluded"  # the reasons that are the user's choice
+
 # Model types whose attention and MLP weights are Conv1D, stored as (in, out).
 _CONV1D_MODELS = {"gpt2", "openai-gpt", "imagegpt", "decision_transformer", "ctrl"}
 _CONV1D = re.compile(r"(^|\.)(c_attn|c_proj|c_fc|q_attn)\.weight$")
@@ -178,9 +180,9 @@ def _reason(
     if not all(c.tensors[name].dtype.startswith(("float", "bfloat")) for c in (base, tuned)):
         return f"not of floats: {base.tensors[name].dtype}"
     if include and not include.search(name):
-        return "not included"
+        return CHOSEN[0]
     if exclude and exclude.search(name):
-        return "excluded"
+        return CHOSEN[1]
     return None
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from lowrank_blocks._tables import Table
 from lowrank_blocks._version import __version__
-from lowrank_blocks.adapters.writing import FILES, write_adapter
-from lowrank_blocks.adapters.written import WrittenAdapter
+from lowrank_blocks.adapters.writing import write_adapter
+from lowrank_blocks.adapters.written import FILES, WrittenAdapter
 from lowrank_blocks.allocation.budgets import as_budget
 from lowrank_blocks.allocation.uniform import uniform
 from lowrank_blocks.checkpoints.opening import Source

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from lowrank_blocks._tables import Table
 from lowrank_blocks._validation import Matrix
 from lowrank_blocks.checkpoints.tensors import widened
-from lowrank_blocks.checkpoints.updates import Updates
+from lowrank_blocks.checkpoints.updates import CHOSEN, Updates
 
 _EMBEDDING = re.compile(r"(^|[._])(wte|wpe|embed\w*|\w*embeddings?|shared)\.weight$")
 
@@ -73,8 +73,9 @@ def left_out(updates: Updates, reasons: Mapping[str, str], held: float) -> LeftO
     return LeftOut(dict(reasons), {name: _norm(updates, name) for name in reasons}, held)
 
 
-def whole_tensors(updates: Updates, names: Iterable[str]) -> dict[str, Matrix]:
-    """Return the fine-tuned tensors of some names that changed and have the base's shape."""
+def whole_tensors(updates: Updates, reasons: Mapping[str, str]) -> dict[str, Matrix]:
+    """Return the fine-tuned tensors that changed, have the base's shape, and were not excluded by choice."""
+    names = (name for name, reason in reasons.items() if reason not in CHOSEN)
     return {name: updates.tuned.read(name) for name in names if _norm(updates, name)}
 
 
