@@ -87,6 +87,6 @@ def _require_apart(first: Sequence[str], second: Sequence[str]) -> None:
     for short, long in [*((s, t) for s in first for t in second), *((t, s) for s in first for t in second)]:
         if short in long:
             raise ValueError(
-                f"the stripes of {short!r} and {long!r} must lie in one direction, for PEFT tells the modules "
-                "of BD-LoRA by parts of their paths; write them with format='lora'."
+                f"the stripes of {short!r} and {long!r} must lie in one direction, for PEFT tells modules of "
+                "BD-LoRA by parts of their paths; write them with format='lora'."
             )

@@ -48,9 +48,9 @@ def _front(written: WrittenAdapter, base_model: str | None) -> str:
 def _legend(written: WrittenAdapter) -> str:
     return (
         "`relative_error` is the Frobenius error of the approximation divided by the norm of the update; "
-        f"`rounding` is how far rounding to {written.dtype} moved it, in the units of the weights; `bound` is a bound "
-        "on the relative error of what is stored. `padded` counts the numbers in the file beyond those of the "
-        "approximation.\n"
+        f"`rounding` is how far rounding to {written.dtype} moved it, in the units of the weights; `bound` "
+        "is a bound on the relative error of what is stored. `padded` counts the numbers in the file beyond "
+        "those of the approximation.\n"
     )
 
 

@@ -89,7 +89,8 @@ def _cols(piece: Piece) -> Selection:
 def _covers(approximation: Approximation) -> list[tuple[list[Piece], _Side]]:
     """Return groups of pieces with the side that all of a group share, of least rank together."""
     pieces, shape = pieces_of(approximation), approximation.shape
-    ways = [[(group, side) for group in _groups(pieces, side)] for side in (_rows, _cols)]
+    sides: tuple[_Side, _Side] = _rows, _cols
+    ways = [[(group, side) for group in _groups(pieces, side)] for side in sides]
     best = min(ways, key=lambda way: sum(_joined_rank(group, side) for group, side in way))
     if sum(_joined_rank(group, side) for group, side in best) <= min(shape):
         return best

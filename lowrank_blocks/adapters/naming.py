@@ -9,9 +9,9 @@ PREFIX = "base_model.model."
 
 
 def anchored(module: str) -> str:
-    """Return a key of ``rank_pattern`` that matches this module and no other.
+    r"""Return a key of ``rank_pattern`` that matches this module and no other.
 
-    PEFT looks for ``(.*\\.)?(KEY)$``, which also finds KEY at the end of longer paths.
+    PEFT looks for ``(.*\.)?(KEY)$``, which also finds KEY at the end of longer paths.
     """
     return "^" + re.escape(module)
 

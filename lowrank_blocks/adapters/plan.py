@@ -30,11 +30,11 @@ class Plan:
 
 def checked(approximations: object) -> dict[str, Approximation]:
     """Return the approximations by name, or say what is wrong with them."""
-    if not isinstance(approximations, Mapping) or not approximations:
-        raise TypeError(
-            "approximations must be a dict of approximations by the names of tensors, "
-            f"got {type(approximations).__name__ if not isinstance(approximations, Mapping) else 'an empty one'}."
-        )
+    if not isinstance(approximations, Mapping):
+        kind = type(approximations).__name__
+        raise TypeError(f"approximations must be a dict by the names of tensors, got a {kind}.")
+    if not approximations:
+        raise ValueError("approximations must hold at least one matrix, got none.")
     for name, value in approximations.items():
         if not isinstance(name, str):
             raise TypeError(f"approximations must have names of tensors as keys, got {name!r}.")
@@ -43,7 +43,7 @@ def checked(approximations: object) -> dict[str, Approximation]:
                 f"approximations[{name!r}] must be an Approximation, got a {type(value).__name__}."
             )
         if not isinstance(laid_out(value.structure, value.shape), PickedLayout):
-            raise ValueError(
+            raise TypeError(
                 f"approximations[{name!r}] must have blocks of entries, got {value.structure!r}, "
                 "which no adapter holds."
             )

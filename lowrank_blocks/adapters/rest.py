@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lowrank_blocks._validation import Matrix
-from lowrank_blocks.adapters.naming import PREFIX, module_of
+from lowrank_blocks.adapters.naming import PREFIX
 from lowrank_blocks.checkpoints.tensors import Checkpoint
 
 _FLOATS = {"float16", "bfloat16", "float32", "float64"}
@@ -42,8 +42,9 @@ class Rest:
 def arranged(rest: object, targets: Iterable[str], others: Iterable[str], base: Checkpoint | None) -> Rest:
     """Arrange whole tensors so that PEFT loads them.
 
-    PEFT replaces whole modules, and all modules whose paths end like one of theirs. What it wants of these
-    beside `rest` comes from the base checkpoint.
+    Biases of adapted modules, and parameters that are no weight or bias, are set in the base model. Other
+    modules are replaced whole, as are all modules whose paths end like one of theirs; what PEFT wants of
+    these beside `rest` comes from the base checkpoint.
 
     Parameters
     ----------
@@ -59,8 +60,8 @@ def arranged(rest: object, targets: Iterable[str], others: Iterable[str], base: 
     Raises
     ------
     TypeError, ValueError
-        If a tensor is no finite array of floats, or not the weight or bias of a module; or if PEFT could not
-        load it. The message names it.
+        If a tensor is no finite array of floats, has factors, too, or PEFT could not load it. The message
+        names it.
     """
     if not isinstance(rest, Mapping | None):
         raise TypeError(
@@ -68,13 +69,13 @@ def arranged(rest: object, targets: Iterable[str], others: Iterable[str], base: 
         )
     arrays = {name: _array(value, name) for name, value in (rest or {}).items()}
     adapted = set(targets)
-    homes = {name: module_of(name, "rest", ("weight", "bias")) for name in arrays}
-    twice = [name for name in arrays if homes[name] in adapted and not name.endswith(".bias")]
+    homes = {name: name.rpartition(".")[0] for name in arrays}
+    twice = [name for name, home in homes.items() if home in adapted and name == home + ".weight"]
     if twice:
         raise ValueError(
             f"rest must hold no tensor that has factors, got {twice[0]!r} in approximations, too."
         )
-    modules = {home for home in homes.values() if home not in adapted}
+    modules = {homes[name] for name in arrays if name.endswith((".weight", ".bias"))} - adapted
     arrays |= _demanded(modules, arrays, adapted, set(others), base)
     keys = {name: _key(name, adapted) for name in sorted(arrays)}
     return Rest(
@@ -112,33 +113,28 @@ def _demanded(
     base: Checkpoint | None,
 ) -> dict[str, Matrix]:
     """Return the tensors that PEFT wants of the modules that it would replace, from the base."""
-    known = adapted | others | (_homes(base) if base else set())
-    for module in modules:
-        hit = next((t for t in sorted(adapted) if _excludes(module, t) or t.endswith(module)), None)
-        if hit is not None:
+    for module in sorted(modules):
+        _require_apart(module, adapted)
+    stored = list(base.tensors) if base else []
+    known = others | {name.rpartition(".")[0] for name in stored}
+    replaced = modules | {path for path in known if modules and path.endswith(tuple(modules))}
+    given = {name.rpartition(".")[0] for name in arrays}
+    missing = sorted(replaced - given) if base is None else []
+    if missing:
+        raise ValueError(
+            f"rest must hold the tensors of {missing[0]!r}, too, for PEFT replaces all modules whose paths "
+            "end alike; pass base=lb.open_checkpoint(...) to take them from there."
+        )
+    wanted = [name for name in stored if name.rpartition(".")[0] in replaced and name not in arrays]
+    return {name: np.array(base.read(name)) for name in wanted} if base else {}
+
+
+def _require_apart(module: str, adapted: Iterable[str]) -> None:
+    """Refuse a module that PEFT cannot tell from one with factors."""
+    inside = re.compile(rf"(^|.*\.){module}($|\..*)")  # PEFT's rule, unescaped as there
+    for target in sorted(adapted):
+        if inside.match(target) or target.endswith(module):
             raise ValueError(
-                f"rest must not hold tensors of {module!r}: PEFT would take {hit!r}, which has factors, for it."
+                f"rest must not hold tensors of {module!r}: PEFT would take {target!r}, which has factors, "
+                "for it."
             )
-    alike = {k for k in known if k.endswith(tuple(modules))} if modules else set()
-    found: dict[str, Matrix] = {}
-    for module in sorted(alike | modules):
-        held = {name for name in arrays if name.rpartition(".")[0] == module}
-        wanted = {n for n in base.tensors if n.rpartition(".")[0] == module} if base else set()
-        if not held and not wanted:
-            raise ValueError(
-                f"rest must hold the tensors of {module!r}, too, for PEFT replaces all modules whose paths end "
-                "alike; pass base=lb.open_checkpoint(...) to take them from there."
-            )
-        if base:
-            found |= {name: _array(base.read(name), name) for name in wanted - held}
-    return found
-
-
-def _homes(base: Checkpoint) -> set[str]:
-    """Return the paths of all modules that hold tensors."""
-    return {name.rpartition(".")[0] for name in base.tensors} - {""}
-
-
-def _excludes(module: str, target: str) -> bool:
-    """Whether PEFT passes over a target because of a module that it replaces."""
-    return re.match(rf"(^|.*\.){module}($|\..*)", target) is not None

@@ -13,21 +13,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lowrank_blocks._validation import Matrix
+from lowrank_blocks._version import __version__
 from lowrank_blocks.adapters.card import model_card
 from lowrank_blocks.adapters.family import Family
 from lowrank_blocks.adapters.naming import PREFIX, module_of, target_pattern
 from lowrank_blocks.adapters.pieces import Dtype, rounded, rounding
 from lowrank_blocks.adapters.plan import Plan, checked, plan
 from lowrank_blocks.adapters.rest import Rest, arranged
-from lowrank_blocks.adapters.written import (
-    CARD,
-    CONFIG,
-    FILES,
-    RECORD,
-    TENSORS,
-    WrittenAdapter,
-    WrittenMatrix,
-)
+from lowrank_blocks.adapters.written import CARD, CONFIG, RECORD, TENSORS, WrittenAdapter, WrittenMatrix
+from lowrank_blocks.adapters.written import FILES as FILES
 from lowrank_blocks.checkpoints.safetensors import numpy_type
 from lowrank_blocks.checkpoints.tensors import Checkpoint
 from lowrank_blocks.files import require_writable, write_files
@@ -64,16 +58,16 @@ def write_adapter(
         the matrices are updates with output features first. Those of rank 0 are left out.
     format : {"lora", "gralora", "bdlora"}, optional
         ``"lora"`` holds any blocks; ``"gralora"`` holds ``Localized(K)`` and ``"bdlora"`` holds
-        ``Localized(1, K)`` and ``Localized(K, 1)``, for one K that divides the sides. GraLoRA has one r for all
-        modules, BD-LoRA one for each: smaller ranks are filled up with zeros. By default the one that stores
-        the fewest numbers.
+        ``Localized(1, K)`` and ``Localized(K, 1)``, for one K that divides the sides. GraLoRA has one r for
+        all modules, BD-LoRA one for each: smaller ranks are filled up with zeros. By default the one that
+        stores the fewest numbers.
     dtype : {"float32", "float16", "bfloat16"}, optional
         Type of the factors in the file.
     base_model : str, optional
         Name or path of the base model, for whoever loads the adapter.
     rest : dict of str to array, optional
-        Whole fine-tuned tensors that the adapter shall bring along, such as biases and norms, by name; they keep
-        their type.
+        Whole fine-tuned tensors that the adapter shall bring along, such as biases and norms, by name;
+        they keep their type.
     flipped : collection of str, optional
         Names of weights that are stored as (in, out), as GPT-2's Conv1D does. Other names do no harm.
     embeddings : collection of str, optional
@@ -105,10 +99,8 @@ def write_adapter(
     >>> import numpy as np, tempfile, lowrank_blocks as lb
     >>> best = lb.approximate(np.diag([4.0, 3.0, 0.0, 1.0]), lb.Localized(2), rank=1)
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     print(lb.write_adapter(folder, {"layers.0.query.weight": best}))
-    lora adapter of 1 matrix in float32, 16 numbers, of which 8 fill up
-    name                   rank  n_parameters  stored  padded  relative_error  rounding   bound
-    ---------------------  ----  ------------  ------  ------  --------------  ---------  -----
+    ...     lb.write_adapter(folder, {"layers.0.query.weight": best})
+    WrittenAdapter(lora, 1 matrix in float32, 16 numbers stored for 8)
     """
     given, kind, folder = checked(approximations), _dtype(dtype), Path(out)
     modules = {name: module_of(name, "approximations") for name in given}
@@ -225,8 +217,6 @@ def _files(
     metadata: Any,
 ) -> dict[str, str | bytes]:
     """Return the contents of all files by name."""
-    from lowrank_blocks import __version__
-
     versions = {"lowrank_blocks": __version__, "numpy": np.__version__, "python": platform.python_version()}
     record = written.to_record() | {"base_model": base_model, "metadata": metadata, "versions": versions}
     return {

@@ -158,8 +158,8 @@ class WrittenAdapter:
     def _summary(self) -> str:
         count = len(self.matrices)
         return (
-            f"{self.format} adapter of {count} {'matrix' if count == 1 else 'matrices'} in {self.dtype}, "
-            f"{self.stored} numbers, of which {self.padded} fill up"
+            f"{self.format}, {count} {'matrix' if count == 1 else 'matrices'} in {self.dtype}, "
+            f"{self.stored} numbers stored for {self.n_parameters}"
         )
 
     def __repr__(self) -> str:

@@ -44,7 +44,7 @@ class Reduced:
         (p, r), norm = matrix.shape, math.sqrt(energy(matrix))
         if p <= r:
             return cls(None, matrix, norm, 0.0)
-        with one_blas_thread():
+        with one_blas_thread(with_scipy=False):
             basis, rest = triangular_form(matrix)
         # Twice: once for the triangle, once for the basis that factors of the core are multiplied by.
         return cls(basis, rest, norm, 2 * float(lapack_norm(1.0, (r, p))))
@@ -76,7 +76,7 @@ class Core:
     @classmethod
     def of(cls, left: Reduced, right: Reduced) -> Core:
         """Return the core of a product of reduced factors."""
-        with one_blas_thread():
+        with one_blas_thread(with_scipy=False):
             matrix = left.rest @ right.rest.T
         rounding = left.rounding + right.rounding + _of_product(left.rest.shape[1])
         return cls(left, right, matrix, rounding * left.norm * right.norm)

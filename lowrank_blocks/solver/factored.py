@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lowrank_blocks._results import locked
-from lowrank_blocks._validation import Matrix, Shape
+from lowrank_blocks._validation import Matrix
 from lowrank_blocks.allocation.ledger import Ledger
 from lowrank_blocks.allocation.offers import Offer, Ranks
 from lowrank_blocks.linalg import (
@@ -23,6 +23,7 @@ from lowrank_blocks.linalg import (
     leading_factors,
     product_rounding,
     promise,
+    safe_exponent,
     scaled,
 )
 from lowrank_blocks.solver.assembly import energy, require_norm
@@ -141,7 +142,7 @@ def _cores(b: Matrix, a: Matrix, layout: Layout) -> tuple[Core, ...]:
 def _exponent(cores: Sequence[Core]) -> int:
     """Return the power of two that all cores are to be divided by."""
     largest = max(float(np.abs(core.matrix).max()) for core in cores)
-    return common_exponent(np.array([[largest]]))
+    return int(safe_exponent(np.array(largest)))
 
 
 def _slack(cores: Sequence[Core], exponent: int) -> np.ndarray[Any, np.dtype[np.float64]]:
