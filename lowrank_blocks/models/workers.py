@@ -6,6 +6,7 @@ import contextlib
 import multiprocessing
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
+from typing import Any
 
 from lowrank_blocks.linalg import set_workers
 
@@ -36,13 +37,13 @@ def dask_workers(address: str) -> Iterator[Executor]:
         If there is no scheduler at the address.
     """
     try:
-        from distributed import Client
+        import distributed
     except ModuleNotFoundError:
         raise ModuleNotFoundError(
             "--dask must have Dask to talk to; install it: pip install 'lowrank-blocks[dask]'"
         ) from None
     try:
-        client = Client(address, timeout=20)
+        client: Any = distributed.Client(address, timeout=20)  # type: ignore[no-untyped-call,unused-ignore]
     except (OSError, ValueError, TypeError) as error:
         raise ValueError(f"--dask must be the address of a scheduler, got {address!r}: {error}.") from None
     with client:
