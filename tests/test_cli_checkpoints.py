@@ -183,10 +183,8 @@ def test_an_unwritable_folder_is_named_before_the_work(pair, tmp_path, capsys):
         assert "file" in refused(capsys, command, *pair, "--out", str(tmp_path / "file" / "out"))
 
 
-@pytest.mark.parametrize(
-    "command", [["compare", "--blocks", "2"], ["extract"], ["extract", "--ranks", "plan"]]
-)
-def test_reports_do_not_depend_on_the_workers(pair, tmp_path, command, workers):
+@pytest.mark.parametrize("command", [["compare", "--blocks", "2"], ["extract", "--ranks", "plan"]])
+def test_reports_do_not_depend_on_the_workers(pair, tmp_path, command):
     name, *options = command
     for out, more in (("alone", []), ("together", ["--workers", "2"])):
         assert run(name, *pair, *options, "--rank", "2", *more, "--out", str(tmp_path / out)) == 0
