@@ -10,6 +10,8 @@ from typing import Any
 
 from lowrank_blocks.linalg import set_workers
 
+_PATIENCE = 20  # seconds in which a scheduler must answer
+
 
 @contextlib.contextmanager
 def processes(count: int) -> Iterator[Executor]:
@@ -43,7 +45,7 @@ def dask_workers(address: str) -> Iterator[Executor]:
             "--dask must have Dask to talk to; install it: pip install 'lowrank-blocks[dask]'"
         ) from None
     try:
-        client: Any = distributed.Client(address, timeout=20)  # type: ignore[no-untyped-call,unused-ignore]
+        client: Any = distributed.Client(address, timeout=_PATIENCE)  # type: ignore[no-untyped-call,unused-ignore]
     except (OSError, ValueError, TypeError) as error:
         raise ValueError(f"--dask must be the address of a scheduler, got {address!r}: {error}.") from None
     with client:
