@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lowrank_blocks._results import locked
-from lowrank_blocks._validation import Matrix
+from lowrank_blocks._validation import Matrix, Shape
 from lowrank_blocks.allocation.ledger import Ledger
 from lowrank_blocks.allocation.offers import Offer, Ranks
 from lowrank_blocks.linalg import (
@@ -117,7 +117,8 @@ class _Rows:
     """A product of factors of which some rows are formed at a time."""
 
     def __init__(self, b: Matrix, a: Matrix) -> None:
-        self._b, self._a, self.shape = b, a, (b.shape[0], a.shape[1])
+        self._b, self._a = b, a
+        self.shape: Shape = b.shape[0], a.shape[1]
 
     def __len__(self) -> int:
         return int(self.shape[0])
