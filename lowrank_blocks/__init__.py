@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from lowrank_blocks.models.extraction import Extraction, extract
     from lowrank_blocks.models.layers import LayerRanks, allocate_ranks
     from lowrank_blocks.models.plans import ModelPlan, plan
+    from lowrank_blocks.models.recompression import recompress_adapter
     from lowrank_blocks.plotting import (
         plot_comparison,
         plot_error_curves,
@@ -65,6 +66,7 @@ _NAMES = {
     "models.comparing": ["compare_checkpoints"],
     "models.extraction": ["Extraction", "extract"],
     "models.layers": ["LayerRanks", "allocate_ranks"],
+    "models.recompression": ["recompress_adapter"],
     "models.plans": ["ModelPlan", "plan"],
     "structures.base": ["Layout", "Structure"],
     "structures.blocks": ["Blocks"],
@@ -133,6 +135,7 @@ __all__ = [
     "plot_residual",
     "plot_spectra",
     "rank_budget",
+    "recompress_adapter",
     "set_workers",
     "synthetic",
     "uniform",

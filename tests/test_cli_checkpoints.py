@@ -113,6 +113,34 @@ def test_save_rest_brings_biases_along(pair, tmp_path):
     assert tensors[key].tolist() == [1.0] * 16
 
 
+@pytest.mark.parametrize("ranks", ["uniform", "adaptive", "plan"])
+def test_an_adapter_is_made_smaller(pair, tmp_path, ranks):
+    large, small = tmp_path / "large", tmp_path / "small"
+    assert run("extract", *pair, "--rank", "6", "--ranks", "uniform", "--out", str(large)) == 0
+    options = ["--blocks", "2", "--rank", "2", "--ranks", ranks]
+    assert run("extract", "--adapter", str(large), *options, "--out", str(small)) == 0
+    before, after = (load_file(folder / "adapter_model.safetensors") for folder in (large, small))
+    left = norm = optimum = 0.0
+    for k in range(4):
+        stem = f"base_model.model.layers.{k}.query"
+        old, new = (
+            t[f"{stem}.lora_B.weight"].astype(float) @ t[f"{stem}.lora_A.weight"] for t in (before, after)
+        )
+        left, norm = left + np.sum((old - new) ** 2), norm + np.sum(old**2)
+        optimum += np.sum(np.linalg.svd(old, compute_uv=False)[2:] ** 2)  # rank 2 everywhere
+    assert sum(array.size for array in after.values()) <= 4 * 2 * 32 or ranks == "plan"
+    if ranks == "uniform":
+        assert left == pytest.approx(optimum, rel=1e-5)
+    else:
+        assert left <= optimum * (1 + 1e-6)
+
+
+def test_options_of_checkpoints_do_not_go_with_an_adapter(tmp_path, capsys):
+    for option in (["--base", "x", "--tuned", "y"], ["--include", "a"], ["--save-rest"]):
+        line = refused(capsys, "extract", "--adapter", "a", *option, "--out", str(tmp_path / "out"))
+        assert "--adapter" in line
+
+
 @pytest.mark.parametrize("command", ["compare", "extract"])
 def test_dry_run_writes_nothing(pair, tmp_path, capsys, command):
     out = tmp_path / "out"
@@ -146,7 +174,7 @@ def refused(capsys, *arguments):
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        (["--base", "x"], "--base and --tuned must be given together"),
+        (["--base", "x"], "--base and --tuned must both be given"),
         (["--base", "x", "--tuned", "y"], "x must be a checkpoint, got nothing there"),
         (["--include", "a"], "--include must come with --base and --tuned"),
         (["--dry-run"], "--dry-run must come with --base and --tuned"),

@@ -21,12 +21,12 @@ _WORK_SPACE = 6  # times the largest matrix in float64: both weights, the update
 LAYOUTS = {"auto": None, "yes": True, "no": False}
 
 
-def add_checkpoints(sub: argparse.ArgumentParser, *, required: bool) -> None:
+def add_checkpoints(sub: argparse.ArgumentParser) -> None:
     """Add the options that say which updates, and where the work is done."""
     add = sub.add_argument
     kinds = ".safetensors, .npz, .bin, .pt, a folder of .npy or a model directory"
-    add("--base", type=Path, metavar="B", required=required, help=f"checkpoint before fine-tuning: {kinds}")
-    add("--tuned", type=Path, metavar="T", required=required, help="checkpoint after fine-tuning")
+    add("--base", type=Path, metavar="B", help=f"checkpoint before fine-tuning: {kinds}")
+    add("--tuned", type=Path, metavar="T", help="checkpoint after fine-tuning")
     add("--include", metavar="RE", help="only matrices in whose name this regular expression is found")
     add("--exclude", metavar="RE", help="no matrices in whose name this regular expression is found")
     add(
@@ -43,7 +43,7 @@ def add_checkpoints(sub: argparse.ArgumentParser, *, required: bool) -> None:
 def opened(args: argparse.Namespace) -> Updates:
     """Return the updates that the options ask for."""
     if args.base is None or args.tuned is None:
-        raise ValueError("--base and --tuned must be given together, got only one of them.")
+        raise ValueError("--base and --tuned must both be given.")
     return iter_updates(
         args.base,
         args.tuned,
@@ -87,7 +87,10 @@ def dry_run(updates: Updates, rank: int) -> str:
 
 def command(args: argparse.Namespace, name: str, options: Mapping[str, Any]) -> str:
     """Return the command line that asks for this result, without what does not change it."""
-    words = ["lowrank-blocks", name, "--base", str(args.base), "--tuned", str(args.tuned)]
+    words = ["lowrank-blocks", name]
+    for option in ("base", "tuned", "adapter"):
+        if getattr(args, option, None) is not None:
+            words += [f"--{option}", str(getattr(args, option))]
     for option, value in {"include": args.include, "exclude": args.exclude, **options}.items():
         if value is not None and value is not False:
             words += [f"--{option}"] if value is True else [f"--{option}", str(value)]

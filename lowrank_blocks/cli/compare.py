@@ -49,7 +49,7 @@ def add_to(commands: Commands) -> None:
     )
     sub.set_defaults(run=run)
     _add_input(sub)
-    add_checkpoints(sub, required=False)
+    add_checkpoints(sub)
     _add_output(sub)
 
 

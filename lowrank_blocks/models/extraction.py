@@ -155,9 +155,9 @@ def extract(
     >>> made.relative_error
     0.6
     >>> print(made.left_out.table)
-    name        reason               norm   share
-    ----------  -------------------  ----  ------
-    query.bias  not 2-D: shape (4,)     2  0.1379
+    name        reason                norm   share
+    ----------  -------------------  -----  ------
+    query.bias  not 2-D: shape (4,)  2.000  0.1379
     """
     _check(structure, plan, ranks)
     folder = Path(out)
@@ -191,7 +191,7 @@ def extract(
     )
     if journal is not None:
         journal.close()
-    return Extraction(written, *_errors(made, written), lost, failed, plan)
+    return Extraction(written, *errors(made, written), lost, failed, plan)
 
 
 def _check(structure: object, plan: object, ranks: object) -> None:
@@ -199,8 +199,13 @@ def _check(structure: object, plan: object, ranks: object) -> None:
         raise TypeError(f"exactly one of structure and plan must be given, got {structure!r} and {plan!r}.")
     if plan is not None and not isinstance(plan, ModelPlan):
         raise TypeError(f"plan must be what lb.plan returned, got {plan!r}.")
-    if ranks not in RANKS:
-        raise ValueError(f"ranks must be one of {', '.join(RANKS)}, got {ranks!r}.")
+    as_ranks(ranks)
+
+
+def as_ranks(value: object) -> None:
+    """Refuse a way to choose ranks that there is not."""
+    if value not in RANKS:
+        raise ValueError(f"ranks must be one of {', '.join(RANKS)}, got {value!r}.")
 
 
 def _chosen(
@@ -229,7 +234,7 @@ def _chosen(
     return dict.fromkeys(shapes, single), ranks
 
 
-def _errors(made: Mapping[str, Approximation], written: WrittenAdapter) -> tuple[float, float]:
+def errors(made: Mapping[str, Approximation], written: WrittenAdapter) -> tuple[float, float]:
     """Return the relative error of all matrices, and a bound on that of what is stored."""
     norm = math.hypot(*(a.accuracy.norm for a in made.values()))
     stored = {m.name: m.error_bound for m in written.matrices}
