@@ -259,8 +259,38 @@ def test_whole_tensors(tmp_path, kind):
     base = checkpoint_of(model, tmp_path / "base")
     written = lb.write_adapter(tmp_path / "adapter", best, format=kind, rest=rest, base=base)
 
-    assert set(rest) < set(written.rest)  # PEFT wants the other half of both norms
+    config = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+    norms = [f"{layer}.attention.output.LayerNorm", f"{layer}.output.LayerNorm"]
+    assert config["modules_to_save"] == norms
+    assert set(written.rest) - set(rest) == {f"{norms[0]}.bias", f"{norms[1]}.weight"}
     check(bert, best, written, rest)
+
+
+@pytest.mark.parametrize("kind", ["lora", "gralora"])
+def test_whole_tensors_without_the_base(tmp_path, kind):
+    model = model_of(bert)
+    rest = changed(model, "encoder.layer.1.output.LayerNorm.bias", "encoder.layer.0.attention.self.key.bias")
+    best = approximations(model, [lb.Localized(2)])
+
+    written = lb.write_adapter(tmp_path, best, format=kind, rest=rest)
+
+    assert set(written.rest) == set(rest)
+    check(bert, best, written, rest)
+
+
+def test_norms_are_switched_off_with_the_adapter(tmp_path):
+    model = model_of(bert)
+    rest = changed(model, "encoder.layer.1.output.LayerNorm.bias")
+    best = approximations(model, [lb.Global()])
+    base = checkpoint_of(model, tmp_path / "base")
+    lb.write_adapter(tmp_path / "adapter", best, rest=rest, base=base)
+    want = outputs(model)
+
+    adapted = loaded(model, tmp_path / "adapter")
+
+    assert not torch.allclose(outputs(adapted), want)
+    with adapted.disable_adapter():
+        assert torch.equal(outputs(adapted), want)
 
 
 def test_norms_whose_paths_end_alike(tmp_path):
@@ -364,6 +394,7 @@ def test_a_trained_adapter_recompressed_and_loaded_again(tmp_path):
     ],
     ids=["dora", "ia3", "pissa", "bias"],
 )
+@pytest.mark.filterwarnings("ignore:Adapter .default.. 2 LoRA tensor:peft.utils.warning.PeftWarning")
 def test_other_adapters_of_peft_are_refused(tmp_path, config, reason):
     peft.get_peft_model(bert(), config).save_pretrained(str(tmp_path))
 
@@ -376,9 +407,7 @@ def test_tied_embeddings(tmp_path):
     rest = changed(model, "transformer.wte.weight")
     best = approximations(model, [lb.Global()])
 
-    written = lb.write_adapter(tmp_path, best, rest=rest, flipped=conv1d(model))
+    written = lb.write_adapter(tmp_path / "adapter", best, rest=rest, flipped=conv1d(model))
 
-    config = json.loads((tmp_path / "adapter_config.json").read_text())
-    assert config["modules_to_save"] == ["transformer.wte"]
     merged = check(gpt2, best, written, rest | {"lm_head.weight": rest["transformer.wte.weight"]})
     assert merged.lm_head.weight is merged.transformer.wte.weight

@@ -1,9 +1,9 @@
-"""Whole tensors beside the factors: biases of adapted modules, and modules that PEFT replaces."""
+"""Whole tensors beside the factors: where in an adapter directory PEFT finds them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,24 +27,24 @@ class Rest:
         Names of the tensors in the base checkpoint.
     tensors : dict of str to array
         By their keys in the file.
-    modules : list of str
-        What goes into ``modules_to_save``.
-    has_biases : bool
-        Whether there are biases of adapted modules.
+    modules : tuple of str
+        What goes into ``modules_to_save``: modules of which PEFT keeps a copy for this adapter.
+    bias : {"none", "only", "all"}
+        Whether PEFT sets parameters of the base itself: none, biases of adapted modules, or others, too.
     """
 
     names: tuple[str, ...] = ()
     tensors: dict[str, Matrix] = field(default_factory=dict)
     modules: tuple[str, ...] = ()
-    has_biases: bool = False
+    bias: str = "none"
 
 
-def arranged(rest: object, targets: Iterable[str], others: Iterable[str], base: Checkpoint | None) -> Rest:
+def arranged(rest: object, targets: Iterable[str], base: Checkpoint | None) -> Rest:
     """Arrange whole tensors so that PEFT loads them.
 
-    Biases of adapted modules, and parameters that are no weight or bias, are set in the base model. Other
-    modules are replaced whole, as are all modules whose paths end like one of theirs; what PEFT wants of
-    these beside `rest` comes from the base checkpoint.
+    PEFT sets parameters of the base that a file names. Of norms, which have vectors only, it keeps a copy for
+    the adapter instead; for that it wants all tensors of all modules whose paths end alike, and those come
+    from the base checkpoint. Without it, and for matrices, which may be tied to others, parameters are set.
 
     Parameters
     ----------
@@ -52,16 +52,13 @@ def arranged(rest: object, targets: Iterable[str], others: Iterable[str], base: 
         By the names of the tensors in the base checkpoint.
     targets : iterable of str
         Modules with factors.
-    others : iterable of str
-        Modules that are known to be left as they are.
     base : Checkpoint or None
         Where tensors are taken from.
 
     Raises
     ------
     TypeError, ValueError
-        If a tensor is no finite array of floats, has factors, too, or PEFT could not load it. The message
-        names it.
+        If a tensor is no finite array of floats, or has factors, too. The message names it.
     """
     if not isinstance(rest, Mapping | None):
         raise TypeError(
@@ -69,20 +66,20 @@ def arranged(rest: object, targets: Iterable[str], others: Iterable[str], base: 
         )
     arrays = {name: _array(value, name) for name, value in (rest or {}).items()}
     adapted = set(targets)
-    homes = {name: name.rpartition(".")[0] for name in arrays}
-    twice = [name for name, home in homes.items() if home in adapted and name == home + ".weight"]
+    twice = [name for name in arrays if name.endswith(".weight") and _home(name) in adapted]
     if twice:
         raise ValueError(
             f"rest must hold no tensor that has factors, got {twice[0]!r} in approximations, too."
         )
-    modules = {homes[name] for name in arrays if name.endswith((".weight", ".bias"))} - adapted
-    arrays |= _demanded(modules, arrays, adapted, set(others), base)
-    keys = {name: _key(name, adapted) for name in sorted(arrays)}
+    modules, wanted = _copied({_home(name) for name in arrays}, adapted, base)
+    if base is not None:
+        arrays = {name: np.array(base.read(name)) for name in wanted} | arrays
+    set_directly = {_home(name) for name in set(arrays) - wanted}
     return Rest(
-        names=tuple(keys),
-        tensors={key: arrays[name] for name, key in keys.items()},
+        names=tuple(sorted(arrays)),
+        tensors={_key(name, adapted): arrays[name] for name in sorted(arrays)},
         modules=tuple(sorted(modules)),
-        has_biases=any(home in adapted for home in homes.values()),
+        bias="none" if not set_directly else "only" if set_directly <= adapted else "all",
     )
 
 
@@ -99,42 +96,37 @@ def _array(value: ArrayLike, name: str) -> Matrix:
     return np.ascontiguousarray(array, array.dtype.newbyteorder("="))
 
 
-def _key(name: str, adapted: set[str]) -> str:
-    """Return the key of a tensor in the file: a bias of an adapted module lies one level deeper."""
+def _home(name: str) -> str:
+    """Return the path of the module that holds a tensor."""
+    return name.rpartition(".")[0]
+
+
+def _key(name: str, adapted: Collection[str]) -> str:
+    """Return the key of a tensor in the file: of an adapted module it lies one level deeper."""
     module, _, kind = name.rpartition(".")
     return f"{PREFIX}{module}.base_layer.{kind}" if module in adapted else PREFIX + name
 
 
-def _demanded(
-    modules: set[str],
-    arrays: Mapping[str, Matrix],
-    adapted: set[str],
-    others: set[str],
-    base: Checkpoint | None,
-) -> dict[str, Matrix]:
-    """Return the tensors that PEFT wants of the modules that it would replace, from the base."""
-    for module in sorted(modules):
-        _require_apart(module, adapted)
-    stored = list(base.tensors) if base else []
-    known = others | {name.rpartition(".")[0] for name in stored}
-    replaced = modules | {path for path in known if modules and path.endswith(tuple(modules))}
-    given = {name.rpartition(".")[0] for name in arrays}
-    missing = sorted(replaced - given) if base is None else []
-    if missing:
-        raise ValueError(
-            f"rest must hold the tensors of {missing[0]!r}, too, for PEFT replaces all modules whose paths "
-            "end alike; pass base=lb.open_checkpoint(...) to take them from there."
-        )
-    wanted = [name for name in stored if name.rpartition(".")[0] in replaced and name not in arrays]
-    return {name: np.array(base.read(name)) for name in wanted} if base else {}
+def _copied(
+    modules: Iterable[str], adapted: Collection[str], base: Checkpoint | None
+) -> tuple[set[str], set[str]]:
+    """Return the modules that PEFT can keep a copy of, and all tensors that it then wants."""
+    homes: dict[str, set[str]] = {}
+    for name in base.tensors if base else ():
+        homes.setdefault(_home(name), set()).add(name)
+    copied: set[str] = set()
+    wanted: set[str] = set()
+    for module in modules:
+        twins = [path for path in homes if path.endswith(module)] if module else []
+        names = {name for path in twins for name in homes[path]}
+        vectors = base is not None and all(len(base.tensors[name].shape) < 2 for name in names)
+        if module in homes and vectors and not any(_confused(module, target) for target in adapted):
+            copied.add(module)
+            wanted |= names
+    return copied, wanted
 
 
-def _require_apart(module: str, adapted: Iterable[str]) -> None:
-    """Refuse a module that PEFT cannot tell from one with factors."""
-    inside = re.compile(rf"(^|.*\.){module}($|\..*)")  # PEFT's rule, unescaped as there
-    for target in sorted(adapted):
-        if inside.match(target) or target.endswith(module):
-            raise ValueError(
-                f"rest must not hold tensors of {module!r}: PEFT would take {target!r}, which has factors, "
-                "for it."
-            )
+def _confused(module: str, target: str) -> bool:
+    """Whether PEFT would take an adapted module for one to keep a copy of, or pass it over for that."""
+    inside = rf"(^|.*\.){module}($|\..*)"  # unescaped, as PEFT has it
+    return target.endswith(module) or re.match(inside, target) is not None

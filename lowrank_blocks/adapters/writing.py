@@ -67,14 +67,16 @@ def write_adapter(
         Name or path of the base model, for whoever loads the adapter.
     rest : dict of str to array, optional
         Whole fine-tuned tensors that the adapter shall bring along, such as biases and norms, by name;
-        they keep their type.
+        they keep their type. PEFT writes them into the base model, so that it cannot switch them off again,
+        but for norms where `base` is given.
     flipped : collection of str, optional
         Names of weights that are stored as (in, out), as GPT-2's Conv1D does. Other names do no harm.
     embeddings : collection of str, optional
         Names of weights of ``nn.Embedding``, for which PEFT has other keys; for ``"lora"`` only.
     base : Checkpoint, optional
-        The base checkpoint, from `open_checkpoint`. PEFT replaces whole modules: where `rest` holds part of
-        one, the other part is taken from here.
+        The base checkpoint, from `open_checkpoint`. PEFT keeps copies of norms in `rest` then, instead of
+        changing the base model: all their tensors are needed for that, and those that `rest` lacks are taken
+        from here.
     metadata : dict, optional
         What else ``lowrank_blocks.json`` shall say; ready for JSON.
 
@@ -87,7 +89,7 @@ def write_adapter(
     ------
     TypeError, ValueError
         If an argument is not of these kinds; the format does not fit a matrix; all ranks are 0; a factor is
-        not finite or too large for `dtype`; or PEFT could not load a tensor of `rest`. The message names the
+        not finite or too large for `dtype`; or a tensor of `rest` has factors, too. The message names the
         tensor. Nothing is written.
     ModuleNotFoundError
         If an extra is missing; the message gives the line that installs it.
@@ -108,11 +110,11 @@ def write_adapter(
     held = {name: rank for name, rank in made.ranks.items() if rank}
     _require_lora_for(embeddings, held, made.family)
     left = tuple(name for name in given if name not in held)
-    arranged_rest = arranged(rest, [modules[n] for n in held], [modules[n] for n in left], base)
-    config = _config(made, given, modules, arranged_rest, base_model, any(n in flipped for n in held))
+    whole = arranged(rest, [modules[name] for name in held], base)
+    config = _config(made, given, modules, whole, base_model, any(n in flipped for n in held))
     extra = _plain(metadata)
     require_writable(folder, FILES)
-    tensors, matrices = dict(arranged_rest.tensors), []
+    tensors, matrices = dict(whole.tensors), []
     for name, rank in held.items():
         parts, matrix = _stored(name, modules[name], given[name], made.family, rank, kind)
         parts = _of_embedding(parts) if name in embeddings else parts
@@ -124,8 +126,8 @@ def write_adapter(
         dtype=kind.name,
         matrices=tuple(matrices),
         left_out=left,
-        rest=arranged_rest.names,
-        rest_numbers=sum(array.size for array in arranged_rest.tensors.values()),
+        rest=whole.names,
+        rest_numbers=sum(array.size for array in whole.tensors.values()),
     )
     write_files(folder, _files(written, config, tensors, base_model, extra))
     return written
@@ -200,7 +202,7 @@ def _config(
     only = "gralora_only" if made.family.name == "gralora" else "lora_only"
     return own | {
         "base_model_name_or_path": base_model,
-        "bias": only if rest.has_biases else "none",
+        "bias": only if rest.bias == "only" else rest.bias,
         "fan_in_fan_out": conv1d,
         "inference_mode": True,
         "modules_to_save": list(rest.modules) or None,
