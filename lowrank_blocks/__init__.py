@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from lowrank_blocks.plotting import (
         plot_comparison,
         plot_error_curves,
+        plot_model_curves,
+        plot_model_ranks,
         plot_partition,
         plot_ranks,
         plot_residual,
@@ -66,6 +68,8 @@ _NAMES = {
     "plotting": [
         "plot_comparison",
         "plot_error_curves",
+        "plot_model_curves",
+        "plot_model_ranks",
         "plot_partition",
         "plot_ranks",
         "plot_residual",
@@ -119,6 +123,8 @@ __all__ = [
     "plan",
     "plot_comparison",
     "plot_error_curves",
+    "plot_model_curves",
+    "plot_model_ranks",
     "plot_partition",
     "plot_ranks",
     "plot_residual",
