@@ -177,9 +177,8 @@ def _write_numbers(ax: Axes, cells: Any, values: Matrix) -> None:
 
 
 def _label_cells(ax: Axes, grid: ModuleGrid) -> None:
-    rows, columns = (
-        [short_label(label, _LONGEST) for label in labels] for labels in (grid.rows, grid.columns)
-    )
+    rows = [short_label(label, _LONGEST) for label in grid.rows]
+    columns = [short_label(label, _LONGEST) for label in grid.columns]
     turned: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
     level: dict[str, Any] = {}
     long = max(map(len, columns)) * _LETTER > _CELL[0]
