@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from lowrank_blocks.plotting import (
         plot_comparison,
         plot_error_curves,
+        plot_model_curves,
+        plot_model_ranks,
         plot_partition,
         plot_ranks,
         plot_residual,
@@ -74,6 +76,8 @@ _NAMES = {
     "plotting": [
         "plot_comparison",
         "plot_error_curves",
+        "plot_model_curves",
+        "plot_model_ranks",
         "plot_partition",
         "plot_ranks",
         "plot_residual",
@@ -130,6 +134,8 @@ __all__ = [
     "plan",
     "plot_comparison",
     "plot_error_curves",
+    "plot_model_curves",
+    "plot_model_ranks",
     "plot_partition",
     "plot_ranks",
     "plot_residual",

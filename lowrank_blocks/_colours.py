@@ -11,7 +11,7 @@ COLOURS = {
 }
 OTHER = "#808080"
 HEAT = "cividis"  # monotone in lightness, safe for colour-blind readers
-HEAT_STOPS = ("#00224E", "#434E6C", "#7D7C78", "#BBAF71", "#FEE838")  # of HEAT, equally far apart
+HEAT_STOPS = ("#00224E", "#434E6C", "#7D7C78", "#BCAE6C", "#FEE838")  # of HEAT, equally far apart
 
 RGB = tuple[float, float, float]
 

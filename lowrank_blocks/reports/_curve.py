@@ -88,9 +88,7 @@ def _found(comparison: ModelComparison, scale: _Scale) -> str:
         colour = "currentColor" if label == PLAN else colour_of(structure)
         place = f'cx="{scale.x(found.n_parameters):.1f}" cy="{scale.y(found.relative_error):.1f}" r="4.5"'
         hint = _point(label, found.n_parameters, found.relative_error)
-        dots.append(
-            f'<circle class="found" {place} r="4.5" fill="{colour}"><title>{html(hint)}</title></circle>'
-        )
+        dots.append(f'<circle class="found" {place} fill="{colour}"><title>{html(hint)}</title></circle>')
     return "".join(dots)
 
 

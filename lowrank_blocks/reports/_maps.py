@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from lowrank_blocks._colours import HEAT_STOPS, colour_of, heat, ink
-from lowrank_blocks._escaping import html, printable
+from lowrank_blocks._escaping import html
 from lowrank_blocks._tables import show
 from lowrank_blocks.models.comparison import SAME as SAME_RANK
 from lowrank_blocks.models.comparison import ModelComparison
 from lowrank_blocks.models.plans import ModelPlan
-from lowrank_blocks.reports.modules import ModuleGrid
+from lowrank_blocks.reports.modules import ModuleGrid, equivalent_ranks, short_label
 from lowrank_blocks.solver.approximation import TIE
 
 _TIE_COLOUR = "#D9D9D9"
@@ -67,11 +67,6 @@ def ranks_figure(plan: ModelPlan, grid: ModuleGrid, label: str) -> str:
     bar = f'<span class="bar" style="background:linear-gradient(to right, {stops})"></span>'
     keys = f'<p class="keys">0 {bar} {top:.4g}</p>'
     return _figure(grid, draw, f"Ranks across the model: {html(label)}", keys)
-
-
-def equivalent_ranks(plan: ModelPlan) -> dict[str, float]:
-    """Return for every matrix the rank at which a global factorisation stores as many numbers."""
-    return {name: stored / sum(plan.shapes[name]) for name, stored in plan.stored.items()}
 
 
 def codes_of(structures: Iterable[str]) -> dict[str, str]:
@@ -133,10 +128,8 @@ def _keys(keys: Sequence[Drawn]) -> str:
 
 def _head(scope: str, label: str) -> str:
     """Return a head that may be broken after a dot or an underscore; a long one is cut in the middle."""
-    known = printable(label)
-    long = len(known) > _LONGEST_HEAD
-    text = f"{known[: _LONGEST_HEAD // 2]}…{known[-_LONGEST_HEAD // 2 :]}" if long else known
-    hint = f' title="{html(label)}"' if long else ""
+    text = short_label(label, _LONGEST_HEAD)
+    hint = f' title="{html(label)}"' if "…" in text else ""
     return f'<th scope="{scope}"{hint}>{html(text).replace(".", ".<wbr>").replace("_", "_<wbr>")}</th>'
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 
 from lowrank_blocks._tables import show
 from lowrank_blocks.allocation.base import Guarantee
 from lowrank_blocks.models.comparison import PLAN, ModelComparison
 from lowrank_blocks.models.plans import ModelPlan
 from lowrank_blocks.solver.approximation import TIE
+
+_SHOWN = 4  # digits
 
 
 def verdict(comparison: ModelComparison) -> list[str]:
@@ -37,8 +40,8 @@ def _best(comparison: ModelComparison, best: str) -> str:
     ]
     others = f" Equal to it: {'; '.join(equal)}." if equal else ""
     return (
-        f"{_named(best)} has the least error: {show(found.relative_error)} of the norm of all updates, with "
-        f"{found.n_parameters:,} of {comparison.budget:,} numbers.{others}"
+        f"{_named(best)} has the least error: {_error(found.relative_error)} of the norm of all updates, "
+        f"with {found.n_parameters:,} of {comparison.budget:,} numbers.{others}"
     )
 
 
@@ -48,9 +51,13 @@ def _proof(label: str, found: ModelPlan) -> str:
     of = "" if label == PLAN else f" of {structure_of(label)}"
     if found.guarantee is Guarantee.OPTIMAL:
         return f"{none} ranks{of} within the budget gives a smaller error (optimal ranks)."
-    room = f"{none} ranks{of} within the budget gives less than {show(found.lower_bound)}"
+    bound = _error(_digits(found.lower_bound, ROUND_FLOOR))
+    room = f"{none} ranks{of} within the budget gives less than {bound}"
     if found.guarantee is Guarantee.GREEDY:
-        return f"{room}, so that at most {show(found.gap)} could be gained (greedy ranks)."
+        return (
+            f"{room}, so that at most "
+            f"{_error(_digits(found.gap, ROUND_CEILING))} could be gained (greedy ranks)."
+        )
     return f"Nothing is claimed of its ranks (given ranks). {room}."
 
 
@@ -71,16 +78,16 @@ def _single(comparison: ModelComparison, single: list[tuple[str, ModelPlan]]) ->
     if _ties(won.relative_error, lost.relative_error):
         equal = [structure_of(label) for label, p in single if _ties(p.relative_error, won.relative_error)]
         shared = f"{', '.join(equal[:-1])} and {equal[-1]} reach the same"
-        sentences = [f"Of one structure for all matrices, {shared}: {show(won.relative_error)}."]
+        sentences = [f"Of one structure for all matrices, {shared}: {_error(won.relative_error)}."]
     else:
         sentences = [
-            f"Of one structure for all matrices, {first} wins: {show(won.relative_error)}, "
-            f"{_less(won, lost)} less than {second} with {show(lost.relative_error)}."
+            f"Of one structure for all matrices, {first} wins: {_error(won.relative_error)}, "
+            f"{_less(won, lost)} less than {second} with {_error(lost.relative_error)}."
         ]
         if lost.guarantee is not Guarantee.OPTIMAL and lost.lower_bound < won.relative_error:
             sentences.append(
                 f"Other ranks of {second} may do better: they are known not to get below "
-                f"{show(lost.lower_bound)}."
+                f"{_error(_digits(lost.lower_bound, ROUND_FLOOR))}."
             )
     return sentences + _about_global(single)
 
@@ -96,7 +103,7 @@ def _about_global(single: list[tuple[str, ModelPlan]]) -> list[str]:
     if place == 1:
         return []
     return [
-        f"A global factorisation reaches {show(found.relative_error)}; {structure_of(single[0][0])} has "
+        f"A global factorisation reaches {_error(found.relative_error)}; {structure_of(single[0][0])} has "
         f"{_less(won, found)} less."
     ]
 
@@ -117,7 +124,7 @@ def _plan(comparison: ModelComparison, single: tuple[str, ModelPlan]) -> str:
 
 def _less(low: ModelPlan, high: ModelPlan) -> str:
     """Return by how many per cent one error is smaller than another."""
-    return f"{100 * (1 - low.relative_error / high.relative_error):.2g} %"
+    return f"{100 * (1 - low.relative_error / high.relative_error):.3g} %"
 
 
 def _ties(one: float, other: float) -> bool:
@@ -126,3 +133,13 @@ def _ties(one: float, other: float) -> bool:
 
 def _named(label: str) -> str:
     return "The plan" if label == PLAN else label
+
+
+def _error(error: float) -> str:
+    """Return a relative error; what is rounding only is not shown as a number."""
+    return show(error) if error == 0 or error > TIE else "less than 1e-12"
+
+
+def _digits(value: float, rounding: str) -> float:
+    """Return a bound in as many digits as are shown, rounded to where it still holds."""
+    return float(Context(prec=_SHOWN, rounding=rounding).create_decimal_from_float(value))

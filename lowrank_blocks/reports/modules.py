@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from lowrank_blocks._escaping import printable
+from lowrank_blocks.models.plans import ModelPlan
+
 _DIGITS = 9  # a longer part of a name counts no layers
 _NO_LAYER = "–"
 _MANY_KINDS = 12  # more, and more than there are layers, are easier to read one below the other
@@ -61,6 +64,23 @@ def module_grid(names: Iterable[str]) -> ModuleGrid:
     places = {name: (row[layer], column[kind]) for name, (layer, kind) in found.items()}
     grid = ModuleGrid(("layer", "module"), tuple(layers), _without_common_parts(kinds), places)
     return grid.transposed() if len(kinds) > max(_MANY_KINDS, len(layers)) else grid
+
+
+def short_label(label: str, most: int) -> str:
+    """Return a label on one line, a long one with its middle left out.
+
+    Examples
+    --------
+    >>> short_label("self_attn.q_proj", 9)
+    'self…proj'
+    """
+    known, half = printable(label), most // 2
+    return known if len(known) <= most else f"{known[:half]}…{known[len(known) - half :]}"
+
+
+def equivalent_ranks(plan: ModelPlan) -> dict[str, float]:
+    """Return for every matrix the rank at which a global factorisation stores as many numbers."""
+    return {name: stored / sum(plan.shapes[name]) for name, stored in plan.stored.items()}
 
 
 def _layer_and_kind(name: str) -> tuple[str, Parts]:
