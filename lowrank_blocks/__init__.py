@@ -24,11 +24,15 @@ if TYPE_CHECKING:
     from lowrank_blocks.linalg import Accuracy, set_workers
     from lowrank_blocks.models.comparing import compare_checkpoints
     from lowrank_blocks.models.comparison import ModelComparison
+    from lowrank_blocks.models.extraction import Extraction, extract
     from lowrank_blocks.models.layers import LayerRanks, allocate_ranks
     from lowrank_blocks.models.plans import ModelPlan, plan
+    from lowrank_blocks.models.recompression import recompress_adapter
     from lowrank_blocks.plotting import (
         plot_comparison,
         plot_error_curves,
+        plot_model_curves,
+        plot_model_ranks,
         plot_partition,
         plot_ranks,
         plot_residual,
@@ -62,7 +66,9 @@ _NAMES = {
     "datasets.example": ["load_example"],
     "models.comparison": ["ModelComparison"],
     "models.comparing": ["compare_checkpoints"],
+    "models.extraction": ["Extraction", "extract"],
     "models.layers": ["LayerRanks", "allocate_ranks"],
+    "models.recompression": ["recompress_adapter"],
     "models.plans": ["ModelPlan", "plan"],
     "structures.base": ["Layout", "Structure"],
     "structures.blocks": ["Blocks"],
@@ -70,6 +76,8 @@ _NAMES = {
     "plotting": [
         "plot_comparison",
         "plot_error_curves",
+        "plot_model_curves",
+        "plot_model_ranks",
         "plot_partition",
         "plot_ranks",
         "plot_residual",
@@ -97,6 +105,7 @@ __all__ = [
     "Decomposition",
     "DiagonalLocal",
     "ErrorCurve",
+    "Extraction",
     "Global",
     "Guarantee",
     "LayerRanks",
@@ -115,6 +124,7 @@ __all__ = [
     "compare_checkpoints",
     "decompose",
     "error_curve",
+    "extract",
     "fraction_budget",
     "iter_updates",
     "load_adapter",
@@ -124,11 +134,14 @@ __all__ = [
     "plan",
     "plot_comparison",
     "plot_error_curves",
+    "plot_model_curves",
+    "plot_model_ranks",
     "plot_partition",
     "plot_ranks",
     "plot_residual",
     "plot_spectra",
     "rank_budget",
+    "recompress_adapter",
     "set_workers",
     "synthetic",
     "uniform",

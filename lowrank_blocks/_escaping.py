@@ -1,9 +1,10 @@
-"""Text from outside, such as names in files, made safe for a line, for Markdown and for names of files."""
+"""Text from outside, such as names in files, made safe for a line, Markdown, HTML and names of files."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from html import escape
 
 _MARKDOWN = re.compile(
     r"(?P<inner>(?<=[^\W_])_+(?=[^\W_]))"  # inside a word, Markdown takes underscores as they are
@@ -36,6 +37,17 @@ def markdown(text: str) -> str:
     layers.npz\[\*a_b\*\]
     """
     return _MARKDOWN.sub(lambda m: m[0] if m["inner"] else f"\\{m[0]}", printable(text))
+
+
+def html(text: str) -> str:
+    r"""Return text that HTML shows as it is, on one line; for contents and for attributes in quotes.
+
+    Examples
+    --------
+    >>> print(html("<b>\n&'"))
+    &lt;b&gt;\n&amp;&#x27;
+    """
+    return escape(printable(text), quote=True)
 
 
 def file_stem(text: str, most: int = 50) -> str:

@@ -21,7 +21,7 @@ from lowrank_blocks.structures.checked import laid_out
 
 Floats = NDArray[np.float64]
 
-_WHOLE_BELOW = 512  # smaller sides of blocks below this: all values cost little more than the leading ones
+_WHOLE_BELOW = 1024  # smaller sides of blocks below this: all values cost little more than the leading ones
 _LEADING_SHARE = 8  # ... and for ranks above side / this
 
 

@@ -89,7 +89,13 @@ def compare_checkpoints(
 def compared(spectra: ModelSpectra, budget: int | None, rank: int | None) -> ModelComparison:
     """Return the comparison of all structures of some spectra."""
     count = spectra.budget(budget, rank)
-    everywhere = [s for s in spectra.structures if all(s in f for f in spectra.fitting.values())]
+    unfit = {
+        structure: name
+        for structure in spectra.structures
+        for name in spectra.candidates
+        if structure not in spectra.fitting[name]
+    }
+    everywhere = [structure for structure in spectra.structures if structure not in unfit]
     plans: dict[str, ModelPlan] = {}
     for structure in everywhere:
         across = planned(spectra, count, structure)
@@ -104,6 +110,7 @@ def compared(spectra: ModelSpectra, budget: int | None, rank: int | None) -> Mod
         skipped=dict(spectra.updates.skipped),
         failed=dict(spectra.failed),
         norms=_norms(spectra),
+        unfit={repr(structure): name for structure, name in unfit.items()},
     )
 
 

@@ -1,4 +1,4 @@
-"""One colour a structure in all pictures, and inks that can be read on light and dark paper."""
+"""What pictures by matplotlib look like: styles of lines, and inks for light and dark paper."""
 
 from __future__ import annotations
 
@@ -6,23 +6,11 @@ from collections.abc import Sequence
 from itertools import cycle
 from typing import Any
 
-# Of Okabe & Ito's palette, which colour-blind readers tell apart: those that stand out on white and on black.
-COLOURS = {
-    "Global": "#0072B2",
-    "DiagonalLocal": "#009E73",
-    "Localized": "#D55E00",
-    "best partition": "#CC79A7",
-}
-OTHER = "#808080"
-HEAT = "cividis"  # monotone in lightness, safe for colour-blind readers
+from lowrank_blocks._colours import COLOURS, OTHER, colour_of, ink_at, luminance_of
+
 PAPER = {"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.75}
 _DASHES = ("-", "--", "-.", (0, (5, 1, 1, 1, 1, 1)))  # not dotted: so are lower bounds
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-
-
-def colour_of(label: str) -> str:
-    """Return the colour of the structure that a label such as ``"Localized(4), uniform"`` names."""
-    return COLOURS.get(label.split("(")[0], OTHER)
 
 
 def line_styles(labels: Sequence[str]) -> list[dict[str, Any]]:
@@ -40,15 +28,14 @@ def line_styles(labels: Sequence[str]) -> list[dict[str, Any]]:
 
 def ink_on(colour: Any) -> str:
     """Return black or white, whichever has the higher contrast on a colour (WCAG 2.1)."""
-    return "black" if luminance(colour) > 0.179 else "white"
+    return ink_at(luminance(colour))
 
 
 def luminance(colour: Any) -> float:
     """Return the relative luminance of a colour, from 0 for black to 1 for white (WCAG 2.1)."""
     from matplotlib.colors import to_rgb
 
-    linear = [v / 12.92 if v <= 0.03928 else ((v + 0.055) / 1.055) ** 2.4 for v in to_rgb(colour)]
-    return float(0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2])
+    return luminance_of(to_rgb(colour))
 
 
 def faint_ink(alpha: float) -> tuple[float, float, float, float]:

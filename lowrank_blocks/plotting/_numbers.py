@@ -18,7 +18,7 @@ class RectangleNumber(Text):
     The font size follows from the rectangle whenever the figure is drawn, hence also after zooming.
     """
 
-    def __init__(self, rectangle: Rectangle, number: int, **text: Any) -> None:
+    def __init__(self, rectangle: Rectangle, number: int | str, **text: Any) -> None:
         top, bottom, left, right = rectangle
         super().__init__(
             (left + right) / 2, (top + bottom) / 2, str(number), ha="center", va="center", **text

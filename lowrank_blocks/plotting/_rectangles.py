@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lowrank_blocks._colours import HEAT
 from lowrank_blocks._validation import Matrix, Shape
-from lowrank_blocks.plotting._colours import HEAT, PAPER, background, faint_ink, ink_on
+from lowrank_blocks.plotting._colours import PAPER, background, faint_ink, ink_on
 from lowrank_blocks.structures.cells import Block, Rectangle
 
 if TYPE_CHECKING:

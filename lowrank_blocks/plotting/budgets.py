@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lowrank_blocks._colours import colour_of
 from lowrank_blocks._tables import show
 from lowrank_blocks.plotting._axes import axes, set_title, shorten
-from lowrank_blocks.plotting._colours import background, colour_of, faint_ink, line_styles
+from lowrank_blocks.plotting._colours import background, faint_ink, line_styles
 from lowrank_blocks.reports.comparison import Comparison, Row
 from lowrank_blocks.solver.curves import ErrorCurve
 

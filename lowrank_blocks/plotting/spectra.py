@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lowrank_blocks._colours import colour_of
 from lowrank_blocks.allocation.offers import Ranks, check_ranks
 from lowrank_blocks.plotting._axes import axes, in_units, set_title, shorten
-from lowrank_blocks.plotting._colours import colour_of, faint_ink
+from lowrank_blocks.plotting._colours import faint_ink
 from lowrank_blocks.solver.decomposition import Decomposition
 
 if TYPE_CHECKING:

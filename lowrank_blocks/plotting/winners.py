@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from lowrank_blocks._colours import COLOURS
 from lowrank_blocks.plotting._axes import axes
-from lowrank_blocks.plotting._colours import COLOURS, background, ink_on
+from lowrank_blocks.plotting._colours import background, ink_on
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -121,7 +121,7 @@ class _Rows:
         self.shape: Shape = b.shape[0], a.shape[1]
 
     def __len__(self) -> int:
-        return self.shape[0]
+        return int(self.shape[0])
 
     def __getitem__(self, rows: slice) -> Matrix:
         return self._b[rows] @ self._a
