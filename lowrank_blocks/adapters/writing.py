@@ -105,6 +105,10 @@ def write_adapter(
     WrittenAdapter(lora, 1 matrix in float32, 16 numbers stored for 8)
     """
     given, kind, folder = checked(approximations), _dtype(dtype), Path(out)
+    _require_names(flipped, "flipped")
+    _require_names(embeddings, "embeddings")
+    if not isinstance(base_model, str | None):
+        raise TypeError(f"base_model must be text, got {base_model!r}.")
     modules = {name: module_of(name, "approximations") for name in given}
     made = plan(given, format, conv1d=any(name in flipped for name in given))
     held = {name: rank for name, rank in made.ranks.items() if rank}
@@ -137,6 +141,11 @@ def _dtype(name: object) -> Dtype:
     if name not in _DTYPES:
         raise ValueError(f"dtype must be one of {', '.join(_DTYPES)}, got {name!r}.")
     return numpy_type(str(name), "dtype")
+
+
+def _require_names(value: object, argument: str) -> None:
+    if isinstance(value, str | bytes) or not isinstance(value, Collection):
+        raise TypeError(f"{argument} must be a collection of names of tensors, got {value!r}.")
 
 
 def _require_lora_for(embeddings: Collection[str], held: Collection[str], family: Family) -> None:
