@@ -309,7 +309,7 @@ BAD = {
         {NAME: BEST},
         {"format": "gralora", "embeddings": [NAME]},
         ValueError,
-        "format must be 'lora'",
+        "PEFT has no gralora for embeddings",
     ),
     "dtype": (
         {NAME: BEST},
