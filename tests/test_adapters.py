@@ -309,7 +309,7 @@ BAD = {
         {NAME: BEST},
         {"format": "gralora", "embeddings": [NAME]},
         ValueError,
-        "format must be 'lora'",
+        "PEFT has no gralora for embeddings",
     ),
     "dtype": (
         {NAME: BEST},
@@ -317,6 +317,14 @@ BAD = {
         ValueError,
         "dtype must be one of float32, .*got 'float64'",
     ),
+    "flipped": (
+        {NAME: BEST},
+        {"flipped": NAME},
+        TypeError,
+        "flipped must be a collection of names of tensors",
+    ),
+    "embeddings": ({NAME: BEST}, {"embeddings": 1}, TypeError, "embeddings must be a collection of names"),
+    "base model": ({NAME: BEST}, {"base_model": 1}, TypeError, "base_model must be text, got 1"),
     "metadata": ({NAME: BEST}, {"metadata": {"a": {1, 2}}}, ValueError, "metadata must be ready for JSON"),
     "metadata nan": (
         {NAME: BEST},

@@ -22,12 +22,13 @@ class Family(ABC):
     ----------
     name : str
         What `write_adapter` calls it.
-    has_conv1d : bool
-        Whether PEFT has it for weights that are stored as (in, out).
+    has_conv1d, has_embeddings : bool
+        Whether PEFT has it for weights that are stored as (in, out), and for those of embeddings.
     """
 
     name: ClassVar[str]
     has_conv1d: ClassVar[bool] = True
+    has_embeddings: ClassVar[bool] = False
 
     @abstractmethod
     def refusal(self, approximations: Approximations) -> str | None:

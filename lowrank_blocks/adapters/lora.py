@@ -28,6 +28,7 @@ class Lora(Family):
     """
 
     name = "lora"
+    has_embeddings = True
 
     def refusal(self, approximations: Approximations) -> str | None:
         """Return None: any blocks can be stored so."""

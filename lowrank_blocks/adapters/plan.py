@@ -50,7 +50,7 @@ def checked(approximations: object) -> dict[str, Approximation]:
     return dict(approximations)
 
 
-def plan(approximations: Approximations, name: str | None, *, conv1d: bool) -> Plan:
+def plan(approximations: Approximations, name: str | None, *, conv1d: bool, embeddings: bool) -> Plan:
     """Return the plan for a format, or the one that stores the fewest numbers.
 
     Parameters
@@ -61,6 +61,8 @@ def plan(approximations: Approximations, name: str | None, *, conv1d: bool) -> P
         A key of `FAMILIES`.
     conv1d : bool
         Whether some weights are stored as (in, out).
+    embeddings : bool
+        Whether some are those of embeddings.
 
     Raises
     ------
@@ -70,7 +72,8 @@ def plan(approximations: Approximations, name: str | None, *, conv1d: bool) -> P
     if name is not None and name not in FAMILIES:
         raise ValueError(f"format must be None or one of {', '.join(FAMILIES)}, got {name!r}.")
     tried = [FAMILIES[name]] if name else list(FAMILIES.values())
-    reasons = [_refusal(family, approximations, conv1d=conv1d) for family in tried]
+    needs = {"has_conv1d": conv1d, "has_embeddings": embeddings}
+    reasons = [_refusal(family, approximations, needs) for family in tried]
     plans = [_plan(f, approximations) for f, reason in zip(tried, reasons, strict=True) if reason is None]
     if not plans:
         raise ValueError(f"format={name!r} does not fit: {reasons[0]}; format='lora' holds any blocks.")
@@ -80,9 +83,16 @@ def plan(approximations: Approximations, name: str | None, *, conv1d: bool) -> P
     return best
 
 
-def _refusal(family: Family, approximations: Approximations, *, conv1d: bool) -> str | None:
-    if conv1d and not family.has_conv1d:
-        return f"PEFT has no {family.name} for weights stored as (in, out), which flipped names"
+_KINDS = {
+    "has_conv1d": "weights stored as (in, out), which flipped names",
+    "has_embeddings": "embeddings",
+}
+
+
+def _refusal(family: Family, approximations: Approximations, needs: Mapping[str, bool]) -> str | None:
+    for need, kind in _KINDS.items():
+        if needs[need] and not getattr(family, need):
+            return f"PEFT has no {family.name} for {kind}"
     return family.refusal(approximations)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,15 +12,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lowrank_blocks._validation import Matrix
-from lowrank_blocks._version import __version__
-from lowrank_blocks.adapters.card import model_card
+from lowrank_blocks.adapters.directory import configuration, contents
 from lowrank_blocks.adapters.family import Family
-from lowrank_blocks.adapters.naming import PREFIX, module_of, target_pattern
+from lowrank_blocks.adapters.naming import PREFIX, module_of
 from lowrank_blocks.adapters.pieces import Dtype, rounded, rounding
 from lowrank_blocks.adapters.plan import Plan, checked, plan
-from lowrank_blocks.adapters.rest import Rest, arranged
-from lowrank_blocks.adapters.written import CARD, CONFIG, RECORD, TENSORS, WrittenAdapter, WrittenMatrix
+from lowrank_blocks.adapters.rest import arranged
 from lowrank_blocks.adapters.written import FILES as FILES
+from lowrank_blocks.adapters.written import WrittenAdapter, WrittenMatrix
 from lowrank_blocks.checkpoints.safetensors import numpy_type
 from lowrank_blocks.checkpoints.tensors import Checkpoint
 from lowrank_blocks.files import require_writable, write_files
@@ -105,32 +103,47 @@ def write_adapter(
     WrittenAdapter(lora, 1 matrix in float32, 16 numbers stored for 8)
     """
     given, kind, folder = checked(approximations), _dtype(dtype), Path(out)
+    transposed, looked_up = _named(flipped, given, "flipped"), _named(embeddings, given, "embeddings")
+    if not isinstance(base_model, str | None):
+        raise TypeError(f"base_model must be text, got {base_model!r}.")
     modules = {name: module_of(name, "approximations") for name in given}
-    made = plan(given, format, conv1d=any(name in flipped for name in given))
-    held = {name: rank for name, rank in made.ranks.items() if rank}
-    _require_lora_for(embeddings, held, made.family)
-    left = tuple(name for name in given if name not in held)
-    whole = arranged(rest, [modules[name] for name in held], base)
-    config = _config(made, given, modules, whole, base_model, any(n in flipped for n in held))
+    made = plan(given, format, conv1d=bool(transposed), embeddings=bool(looked_up))
+    held = {modules[name]: (given[name], rank) for name, rank in made.ranks.items() if rank}
+    whole = arranged(rest, held, base)
+    config = configuration(made, held, whole, base_model, conv1d=bool(transposed))
     extra = _plain(metadata)
     require_writable(folder, FILES)
-    tensors, matrices = dict(whole.tensors), []
-    for name, rank in held.items():
-        parts, matrix = _stored(name, modules[name], given[name], made.family, rank, kind)
-        parts = _of_embedding(parts) if name in embeddings else parts
-        tensors |= {f"{PREFIX}{modules[name]}.{end}": array for end, array in parts.items()}
-        matrices.append(matrix)
+    tensors, matrices = _factors(given, made, modules, looked_up, kind)
     written = WrittenAdapter(
         format=made.family.name,
         path=folder,
         dtype=kind.name,
         matrices=tuple(matrices),
-        left_out=left,
+        left_out=tuple(name for name in given if modules[name] not in held),
         rest=whole.names,
         rest_numbers=sum(array.size for array in whole.tensors.values()),
     )
-    write_files(folder, _files(written, config, tensors, base_model, extra))
+    write_files(folder, contents(written, config, whole.tensors | tensors, base_model, extra))
     return written
+
+
+def _factors(
+    given: Mapping[str, Approximation],
+    made: Plan,
+    modules: Mapping[str, str],
+    embeddings: Collection[str],
+    dtype: Dtype,
+) -> tuple[dict[str, Matrix], list[WrittenMatrix]]:
+    """Return the tensors of all matrices by their keys, and what they store."""
+    tensors: dict[str, Matrix] = {}
+    matrices = []
+    for name, rank in made.ranks.items():
+        if rank:
+            parts, matrix = _stored(name, modules[name], given[name], made.family, rank, dtype)
+            parts = _of_embedding(parts) if name in embeddings else parts
+            tensors |= {f"{PREFIX}{modules[name]}.{end}": array for end, array in parts.items()}
+            matrices.append(matrix)
+    return tensors, matrices
 
 
 def _dtype(name: object) -> Dtype:
@@ -139,12 +152,11 @@ def _dtype(name: object) -> Dtype:
     return numpy_type(str(name), "dtype")
 
 
-def _require_lora_for(embeddings: Collection[str], held: Collection[str], family: Family) -> None:
-    found = [name for name in held if name in embeddings]
-    if found and family.name != "lora":
-        raise ValueError(
-            f"format must be 'lora' for the weights of embeddings, got {family.name!r} for {found[0]!r}."
-        )
+def _named(value: object, given: Collection[str], argument: str) -> set[str]:
+    """Return which of the given names a collection names."""
+    if isinstance(value, str | bytes) or not isinstance(value, Collection):
+        raise TypeError(f"{argument} must be a collection of names of tensors, got {value!r}.")
+    return {name for name in given if name in value}
 
 
 def _plain(metadata: Mapping[str, Any] | None) -> Any:
@@ -186,58 +198,3 @@ def _of_embedding(tensors: Mapping[str, Matrix]) -> dict[str, Matrix]:
         "lora_embedding_A": np.ascontiguousarray(b.T),
         "lora_embedding_B": np.ascontiguousarray(a.T),
     }
-
-
-def _config(
-    made: Plan,
-    given: Mapping[str, Approximation],
-    modules: Mapping[str, str],
-    rest: Rest,
-    base_model: str | None,
-    conv1d: bool,
-) -> dict[str, Any]:
-    """Return the contents of ``adapter_config.json``."""
-    held = {modules[name]: (given[name], rank) for name, rank in made.ranks.items() if rank}
-    own = made.family.config(held)
-    only = "gralora_only" if made.family.name == "gralora" else "lora_only"
-    return own | {
-        "base_model_name_or_path": base_model,
-        "bias": only if rest.bias == "only" else rest.bias,
-        "fan_in_fan_out": conv1d,
-        "inference_mode": True,
-        "modules_to_save": list(rest.modules) or None,
-        "target_modules": target_pattern(held),
-        "task_type": None,
-    }
-
-
-def _files(
-    written: WrittenAdapter,
-    config: Mapping[str, Any],
-    tensors: Mapping[str, Matrix],
-    base_model: str | None,
-    metadata: Any,
-) -> dict[str, str | bytes]:
-    """Return the contents of all files by name."""
-    versions = {"lowrank_blocks": __version__, "numpy": np.__version__, "python": platform.python_version()}
-    record = written.to_record() | {"base_model": base_model, "metadata": metadata, "versions": versions}
-    return {
-        TENSORS: _safetensors(tensors),
-        RECORD: _json(record),
-        CARD: model_card(written, base_model, __version__),
-        CONFIG: _json(config),
-    }
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n"
-
-
-def _safetensors(tensors: Mapping[str, Matrix]) -> bytes:
-    try:
-        from safetensors.numpy import save
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError(
-            "writing adapters needs safetensors: pip install 'lowrank_blocks[adapters]'"
-        ) from None
-    return bytes(save(dict(sorted(tensors.items())), metadata={"format": "pt"}))

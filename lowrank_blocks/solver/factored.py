@@ -33,7 +33,7 @@ from lowrank_blocks.structures.cells import Selection, indices
 from lowrank_blocks.structures.checked import laid_out
 from lowrank_blocks.structures.picked import PickedLayout
 
-_DOUBLE = promise(np.dtype(np.float64))
+_FLOAT64 = np.dtype(np.float64)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -53,7 +53,7 @@ class FactoredDecomposition(Decomposition):
             [core.matrix for core in self._cores],
             ranks,
             self._exponent - sum(self._shifts),
-            _DOUBLE / math.sqrt(2),
+            promise(_FLOAT64) / math.sqrt(2),
             (np.sqrt(self._ledger.left(ranks)), self._found.bounds),
         )
         pairs = zip(self._cores, found.factors, strict=True)
@@ -90,7 +90,7 @@ def decompose_product(b: Matrix, a: Matrix, structure: Structure) -> Decompositi
     left, right = scaled(b, shifts[0]), scaled(a, shifts[1])
     cores = _cores(left, right, layout)
     inner = _exponent(cores)
-    found = block_spectra([core.matrix for core in cores], inner, _DOUBLE)
+    found = block_spectra([core.matrix for core in cores], inner, promise(_FLOAT64))
     slack = _slack(cores, inner)
     found = replace(found, bounds=found.bounds + slack, norm_bounds=found.norm_bounds + slack)
     costs = locked(layout.rank_costs)
