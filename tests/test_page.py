@@ -240,7 +240,7 @@ def test_words_claim_no_more_than_the_guarantee(seed):
     assert f"({best.guarantee})" in proof
     assert ("gives a smaller error" in proof) == (best.guarantee == "optimal ranks")
     if best.guarantee == "greedy ranks":
-        bound, gain = map(float, re.findall(r"less than (\S+), so that at most (\S+) could", proof)[0])
+        bound, gain = map(float, re.findall(r"below (\S+), so that at most (\S+) could", proof)[0])
         assert bound <= best.lower_bound < bound * 1.001
         assert gain >= best.gap
 

@@ -83,7 +83,7 @@ def test_ranks_stand_by_layer_and_kind():
 def test_cells_without_a_matrix_stay_empty():
     ax = lb.plot_model_ranks(compared("h.0.a", "h.0.b", "h.1.b"))
 
-    assert np.isnan(ax.collections[0].get_array()).tolist() == [[False, False], [True, False]]
+    assert np.ma.getmaskarray(ax.collections[0].get_array()).tolist() == [[False, False], [True, False]]
     assert len(ax.texts) == 3
 
 

@@ -136,12 +136,16 @@ def _frame(ax: Axes, comparison: ModelComparison) -> None:
     ax.set_xlabel("stored numbers")
     ax.set_ylabel("relative Frobenius error")
     ax.grid(alpha=0.3)
-    ax.axvline(comparison.budget, color=faint_ink(0.6), linewidth=1, linestyle="--")
+    _add_ranks(ax, sum(map(sum, comparison.plans[PLAN].shapes.values())))
+    if comparison.budget:  # nothing is at 0 on a logarithmic axis
+        _mark(ax, comparison.budget)
+
+
+def _mark(ax: Axes, budget: int) -> None:
+    ax.axvline(budget, color=faint_ink(0.6), linewidth=1, linestyle="--")
     place: dict[str, Any] = {"xytext": (4, 4), "textcoords": "offset points", "rotation": 90}
     where = ("data", "axes fraction")
-    text = f"budget {comparison.budget}"
-    ax.annotate(text, (comparison.budget, 0), xycoords=where, va="bottom", fontsize="small", **place)
-    _add_ranks(ax, sum(map(sum, comparison.plans[PLAN].shapes.values())))
+    ax.annotate(f"budget {budget}", (budget, 0), xycoords=where, va="bottom", fontsize="small", **place)
 
 
 def _add_ranks(ax: Axes, unit: int) -> None:

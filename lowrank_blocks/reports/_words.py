@@ -51,12 +51,12 @@ def _proof(label: str, found: ModelPlan) -> str:
     of = "" if label == PLAN else f" of {structure_of(label)}"
     if found.guarantee is Guarantee.OPTIMAL:
         return f"{none} ranks{of} within the budget gives a smaller error (optimal ranks)."
-    bound = _error(_digits(found.lower_bound, ROUND_FLOOR))
-    room = f"{none} ranks{of} within the budget gives less than {bound}"
+    bound = show(_digits(found.lower_bound, ROUND_FLOOR))
+    room = f"{none} ranks{of} within the budget gives an error below {bound}"
     if found.guarantee is Guarantee.GREEDY:
         return (
             f"{room}, so that at most "
-            f"{_error(_digits(found.gap, ROUND_CEILING))} could be gained (greedy ranks)."
+            f"{show(_digits(found.gap, ROUND_CEILING))} could be gained (greedy ranks)."
         )
     return f"Nothing is claimed of its ranks (given ranks). {room}."
 
@@ -87,7 +87,7 @@ def _single(comparison: ModelComparison, single: list[tuple[str, ModelPlan]]) ->
         if lost.guarantee is not Guarantee.OPTIMAL and lost.lower_bound < won.relative_error:
             sentences.append(
                 f"Other ranks of {second} may do better: they are known not to get below "
-                f"{_error(_digits(lost.lower_bound, ROUND_FLOOR))}."
+                f"{show(_digits(lost.lower_bound, ROUND_FLOOR))}."
             )
     return sentences + _about_global(single)
 
