@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from lowrank_blocks._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from lowrank_blocks.adapters.loading import load_adapter
+    from lowrank_blocks.adapters.writing import write_adapter
     from lowrank_blocks.allocation.adaptive import adaptive
     from lowrank_blocks.allocation.base import Guarantee
     from lowrank_blocks.allocation.budgets import fraction_budget, rank_budget
@@ -22,8 +24,10 @@ if TYPE_CHECKING:
     from lowrank_blocks.linalg import Accuracy, set_workers
     from lowrank_blocks.models.comparing import compare_checkpoints
     from lowrank_blocks.models.comparison import ModelComparison
+    from lowrank_blocks.models.extraction import Extraction, extract
     from lowrank_blocks.models.layers import LayerRanks, allocate_ranks
     from lowrank_blocks.models.plans import ModelPlan, plan
+    from lowrank_blocks.models.recompression import recompress_adapter
     from lowrank_blocks.plotting import (
         plot_comparison,
         plot_error_curves,
@@ -49,6 +53,8 @@ if TYPE_CHECKING:
     from lowrank_blocks.structures.grids import DiagonalLocal, Global, Localized
 
 _NAMES = {
+    "adapters.loading": ["load_adapter"],
+    "adapters.writing": ["write_adapter"],
     "checkpoints.opening": ["open_checkpoint"],
     "checkpoints.updates": ["iter_updates"],
     "solver.approximation": ["Approximation"],
@@ -60,7 +66,9 @@ _NAMES = {
     "datasets.example": ["load_example"],
     "models.comparison": ["ModelComparison"],
     "models.comparing": ["compare_checkpoints"],
+    "models.extraction": ["Extraction", "extract"],
     "models.layers": ["LayerRanks", "allocate_ranks"],
+    "models.recompression": ["recompress_adapter"],
     "models.plans": ["ModelPlan", "plan"],
     "structures.base": ["Layout", "Structure"],
     "structures.blocks": ["Blocks"],
@@ -97,6 +105,7 @@ __all__ = [
     "Decomposition",
     "DiagonalLocal",
     "ErrorCurve",
+    "Extraction",
     "Global",
     "Guarantee",
     "LayerRanks",
@@ -115,8 +124,10 @@ __all__ = [
     "compare_checkpoints",
     "decompose",
     "error_curve",
+    "extract",
     "fraction_budget",
     "iter_updates",
+    "load_adapter",
     "load_example",
     "open_checkpoint",
     "partition_curve",
@@ -130,9 +141,11 @@ __all__ = [
     "plot_residual",
     "plot_spectra",
     "rank_budget",
+    "recompress_adapter",
     "set_workers",
     "synthetic",
     "uniform",
+    "write_adapter",
 ]
 
 

@@ -135,6 +135,33 @@ class Given(Allocation):
         return RankChoice(ranks, Guarantee.GIVEN, budget, offer.discarded(ranks))
 
 
+@dataclass(frozen=True)
+class Fixed(Allocation):
+    """Ranks that were chosen before, as an allocation; nothing is claimed of them.
+
+    Attributes
+    ----------
+    ranks : tuple of int
+        One a block.
+    """
+
+    ranks: tuple[int, ...]
+    needs_spectra: ClassVar[bool] = False
+
+    @property
+    def name(self) -> str:
+        """What it is called in reports."""
+        return "given ranks"
+
+    def choose(self, offer: Offer, budget: int) -> RankChoice:
+        """Return the ranks, checked."""
+        return Given(lambda *_: self.ranks).choose(offer, budget)
+
+    def ranks_without_spectra(self, max_ranks: Ranks, costs: Ranks, budget: int) -> Ranks:
+        """Return the ranks, checked."""
+        return check_ranks(self.ranks, max_ranks)
+
+
 def as_allocation(value: object) -> Allocation:
     """Return an allocation, or a function as one, or say what is wrong."""
     if isinstance(value, Allocation):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,6 +11,8 @@ import numpy as np
 from lowrank_blocks.checkpoints.opening import Source, open_checkpoint
 from lowrank_blocks.checkpoints.quantized import dequantized, scale_of, weight_of
 from lowrank_blocks.checkpoints.tensors import Array, Checkpoint, CheckpointError, widened
+
+CHOSEN = "not included", "excluded"  # the reasons that are the user's choice
 
 # Model types whose attention and MLP weights are Conv1D, stored as (in, out).
 _CONV1D_MODELS = {"gpt2", "openai-gpt", "imagegpt", "decision_transformer", "ctrl"}
@@ -65,6 +67,11 @@ class Updates:
             for checkpoint in (self.base, self.tuned)
         ]
         return Updates(parts[0], parts[1], (name,), {}, self._flipped & {name})
+
+    def without(self, reasons: Mapping[str, str]) -> Updates:
+        """Return the same without some matrices, which are then skipped for a reason."""
+        names = tuple(name for name in self.names if name not in reasons)
+        return Updates(self.base, self.tuned, names, {**self.skipped, **reasons}, self._flipped)
 
     def identity(self, name: str) -> str:
         """Return what changes when the files of an update do."""
@@ -173,9 +180,9 @@ def _reason(
     if not all(c.tensors[name].dtype.startswith(("float", "bfloat")) for c in (base, tuned)):
         return f"not of floats: {base.tensors[name].dtype}"
     if include and not include.search(name):
-        return "not included"
+        return CHOSEN[0]
     if exclude and exclude.search(name):
-        return "excluded"
+        return CHOSEN[1]
     return None
 
 

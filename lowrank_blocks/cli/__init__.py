@@ -6,12 +6,12 @@ import sys
 from collections.abc import Sequence
 
 from lowrank_blocks import __version__
-from lowrank_blocks.cli import _streams, compare, reproduce
+from lowrank_blocks.cli import _streams, compare, extract, reproduce
 from lowrank_blocks.cli._parser import EXAMPLES, Commands, Parser, formatted, parsed
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: 0 fine, 2 bad usage or input.
+    """Run the command and return its exit code: 0 fine, 1 some matrices left out, 2 bad usage or input.
 
     Parameters
     ----------
@@ -22,21 +22,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     if sys.stdout is None:
         return _streams.refuse("standard output must be open, got it closed; send it to /dev/null instead.")
     try:
-        _run(argv)
+        return _run(argv)
     except MemoryError:
         return _streams.refuse("the work must fit into memory, got more than there is.")
-    except (OSError, TypeError, ValueError) as error:
+    except (OSError, TypeError, ValueError, ModuleNotFoundError) as error:
         return _streams.refuse(str(error))
-    return 0
 
 
-def _run(argv: Sequence[str] | None) -> None:
+def _run(argv: Sequence[str] | None) -> int:
     try:
         args = parsed(*_parser(), argv)
     except SystemExit:
         _streams.write("")  # sends off what argparse printed
         raise
-    args.run(args)
+    code: int = args.run(args)
+    return code
 
 
 def _parser() -> tuple[Parser, Commands]:
@@ -48,6 +48,6 @@ def _parser() -> tuple[Parser, Commands]:
     )
     parser.add_argument("--version", action="version", version=f"lowrank-blocks {__version__}")
     commands: Commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for subcommand in (compare, reproduce):
+    for subcommand in (compare, extract, reproduce):
         subcommand.add_to(commands)
     return parser, commands

@@ -11,9 +11,11 @@ from tqdm import tqdm
 
 from lowrank_blocks._validation import Matrix
 from lowrank_blocks.allocation.budgets import rank_budget
+from lowrank_blocks.cli import _comparing
 from lowrank_blocks.cli._arguments import count, memory, positive
 from lowrank_blocks.cli._folders import require_folder, save
 from lowrank_blocks.cli._hints import update_hint
+from lowrank_blocks.cli._models import add_checkpoints
 from lowrank_blocks.cli._parser import EXAMPLES, Commands, formatted
 from lowrank_blocks.cli._pictures import bars, links, picture_names
 from lowrank_blocks.cli._streams import say, write
@@ -40,13 +42,14 @@ def add_to(commands: Commands) -> None:
         "compare",
         help="compare global, diagonal-local and localized approximation at one budget",
         description="Compare the optimal global, diagonal-local and fully localized low-rank\n"
-        "approximations of one or more matrices at equal parameter counts. For two weights, before and\n"
-        "after fine-tuning, save their difference first: np.save('dW.npy', tuned - base).",
+        "approximations of one or more matrices at equal parameter counts; or, with --base and --tuned, of\n"
+        "the difference of two checkpoints, with ranks chosen across the model, and the plan.",
         epilog=EXAMPLES,
         formatter_class=formatted,
     )
     sub.set_defaults(run=run)
     _add_input(sub)
+    add_checkpoints(sub)
     _add_output(sub)
 
 
@@ -80,13 +83,21 @@ def _add_input(sub: argparse.ArgumentParser) -> None:
 
 def _add_output(sub: argparse.ArgumentParser) -> None:
     add = sub.add_argument
-    add("--out", type=Path, metavar="DIR", help="write report.md, report.csv and report.json there")
+    add(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="write report.md, report.csv and report.json there; of checkpoints report.html, too",
+    )
     add("--plot", action="store_true", help="with --out: also write a picture of each comparison")
     add("--format", choices=sorted(_WRITERS), default="text", help="what is printed (default text)")
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> int:
     """Compare the matrices, write files if asked for, and print the report."""
+    if args.base is not None or args.tuned is not None:
+        return _comparing.run(args)
+    _refuse_options_of_checkpoints(args)
     if args.plot and args.out is None:
         raise ValueError("--plot must come with --out DIR, got no --out.")
     stored = _found(args.files, args.memory)
@@ -107,6 +118,14 @@ def run(args: argparse.Namespace) -> None:
                 say(f"{name}: {comparison.note}")
     if hint := update_hint(stored, list(report.comparisons.values())):
         say(hint)
+    return 0
+
+
+def _refuse_options_of_checkpoints(args: argparse.Namespace) -> None:
+    given = (args.include, args.exclude, args.dask, args.dry_run or None)
+    for name, value in zip(("include", "exclude", "dask", "dry-run"), given, strict=True):
+        if value is not None:
+            raise ValueError(f"--{name} must come with --base and --tuned, got neither.")
 
 
 def _compare_one(dW: Matrix, name: str, args: argparse.Namespace) -> Comparison:

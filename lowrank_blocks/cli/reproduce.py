@@ -27,9 +27,10 @@ def add_to(commands: Commands) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> int:
     """Make the formal comparison and write it to a folder."""
     require_folder(args.out, FILES)
     files = reproduced()
     save(args.out, files)
     write(f"wrote {', '.join(files)} to {printable(str(args.out))}\n")
+    return 0

@@ -4,6 +4,7 @@ Nothing outside imports what is behind it, so that another array library can ser
 """
 
 from lowrank_blocks.linalg.bounds import Accuracy, promise
+from lowrank_blocks.linalg.cores import Core, Reduced, product_rounding
 from lowrank_blocks.linalg.energies import energy, norm_rounding, tail_energy
 from lowrank_blocks.linalg.factors import BlockFactors, leading_factors
 from lowrank_blocks.linalg.lapack import orthonormal_columns
@@ -18,9 +19,11 @@ __all__ = [
     "BlockFactors",
     "BlockSequence",
     "BlockSpectra",
+    "Core",
     "Factors",
     "PackedFactors",
     "Ragged",
+    "Reduced",
     "Spectrum",
     "block_spectra",
     "common_exponent",
@@ -28,6 +31,7 @@ __all__ = [
     "leading_factors",
     "norm_rounding",
     "orthonormal_columns",
+    "product_rounding",
     "promise",
     "safe_exponent",
     "scaled",

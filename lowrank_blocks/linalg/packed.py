@@ -76,6 +76,11 @@ class PackedFactors(ReadOnly, Sequence[Factors]):
             self.ranks[chosen] = pack.ranks
         lock_all([self._pack, self._end, self.ranks, self.order])
 
+    @classmethod
+    def of_pairs(cls, pairs: Sequence[Factors]) -> PackedFactors:
+        """Return the factors of blocks that are held one by one."""
+        return cls([Pack.of_one(pair) for pair in pairs], list(np.arange(len(pairs))[:, None]))
+
     def __len__(self) -> int:
         return len(self.ranks)
 

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from lowrank_blocks._results import ReadOnly
 from lowrank_blocks._validation import Matrix
-from lowrank_blocks.allocation.offers import Ranks
-from lowrank_blocks.linalg import Ragged, common_exponent, leading_factors, promise, scaled
+from lowrank_blocks.allocation.ledger import Ledger
+from lowrank_blocks.allocation.offers import Offer, Ranks
+from lowrank_blocks.linalg import Ragged, common_exponent, leading_factors, promise, safe_exponent, scaled
 from lowrank_blocks.solver.assembly import energy
 from lowrank_blocks.solver.decomposition import Decomposition, decompose_view
 from lowrank_blocks.structures.base import Structure
@@ -20,7 +21,7 @@ from lowrank_blocks.structures.checked import laid_out
 
 Floats = NDArray[np.float64]
 
-_WHOLE_BELOW = 512  # smaller sides of blocks below this: all values cost little more than the leading ones
+_WHOLE_BELOW = 1024  # smaller sides of blocks below this: all values cost little more than the leading ones
 _LEADING_SHARE = 8  # ... and for ranks above side / this
 
 
@@ -123,3 +124,26 @@ def _values(b: Matrix, a: Matrix) -> Floats:
     """Return the singular values of a block from its factors, whose columns and rows are orthogonal."""
     values: Floats = np.sqrt((b * b).sum(axis=0)) * np.sqrt((a * a).sum(axis=1))
     return np.minimum.accumulate(values)  # rounding may swap equal values
+
+
+def joint_ledger(candidates: Sequence[Candidate], exponent: int | None = None) -> Ledger:
+    """Return the ledger of all blocks of some matrices, in a unit in which no square overflows."""
+    if exponent is None:
+        exponent = common_unit(candidates)
+    norms = (norm for c in candidates for norm in (c.outside, *c.left.tolist()))
+    outside = math.fsum(math.ldexp(norm, -exponent) ** 2 for norm in norms)
+    lengths = np.concatenate([c.values.lengths for c in candidates])
+    flat = np.concatenate([c.values.flat for c in candidates])
+    costs = np.concatenate([c.costs for c in candidates])
+    return Ledger(Offer.made(Ragged(scaled(flat, exponent), lengths), costs), outside)
+
+
+def common_unit(candidates: Sequence[Candidate]) -> int:
+    """Return the power of two by which singular values are divided."""
+    largest = max(max(c.outside, c.values.flat.max(initial=0.0), c.left.max(initial=0.0)) for c in candidates)
+    return int(safe_exponent(np.array(largest)))
+
+
+def split_ranks(ranks: Ranks, candidates: Sequence[Candidate]) -> list[Ranks]:
+    """Return the ranks of the blocks of every candidate."""
+    return np.split(ranks, np.cumsum([len(c.costs) for c in candidates])[:-1])

@@ -13,8 +13,9 @@ from lowrank_blocks.allocation.base import Guarantee
 from lowrank_blocks.allocation.ledger import relative
 from lowrank_blocks.checkpoints.opening import Source
 from lowrank_blocks.checkpoints.updates import iter_updates
-from lowrank_blocks.models.assignments import common_unit, hull, joint_ledger
+from lowrank_blocks.models.candidates import common_unit, joint_ledger
 from lowrank_blocks.models.comparison import ACROSS, PLAN, SAME, ModelComparison, ModelCurve
+from lowrank_blocks.models.duality import hull
 from lowrank_blocks.models.plans import ModelPlan, as_structures, model_spectra, planned
 from lowrank_blocks.models.spectra import ModelSpectra
 from lowrank_blocks.structures.base import Structure
@@ -88,7 +89,13 @@ def compare_checkpoints(
 def compared(spectra: ModelSpectra, budget: int | None, rank: int | None) -> ModelComparison:
     """Return the comparison of all structures of some spectra."""
     count = spectra.budget(budget, rank)
-    everywhere = [s for s in spectra.structures if all(s in f for f in spectra.fitting.values())]
+    unfit = {
+        structure: name
+        for structure in spectra.structures
+        for name in spectra.candidates
+        if structure not in spectra.fitting[name]
+    }
+    everywhere = [structure for structure in spectra.structures if structure not in unfit]
     plans: dict[str, ModelPlan] = {}
     for structure in everywhere:
         across = planned(spectra, count, structure)
@@ -103,6 +110,7 @@ def compared(spectra: ModelSpectra, budget: int | None, rank: int | None) -> Mod
         skipped=dict(spectra.updates.skipped),
         failed=dict(spectra.failed),
         norms=_norms(spectra),
+        unfit={repr(structure): name for structure, name in unfit.items()},
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -58,6 +58,8 @@ class ModelComparison:
         Matrices that could not be used, with the reason.
     norms : dict of str to float
         Frobenius norm of every update.
+    unfit : dict of str to str
+        Structures that were not tried alone, each with a matrix that it does not fit.
     """
 
     plans: Mapping[str, ModelPlan]
@@ -66,6 +68,7 @@ class ModelComparison:
     skipped: Mapping[str, str]
     failed: Mapping[str, str]
     norms: Mapping[str, float]
+    unfit: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def best(self) -> str:
@@ -109,6 +112,7 @@ class ModelComparison:
     @property
     def _note(self) -> str:
         notes = [found.note for found in self.plans.values() if found.note]
+        notes += [f"{structure} does not fit {name}" for structure, name in self.unfit.items()]
         if self.failed:
             notes.append(f"{len(self.failed)} could not be used: {', '.join(self.failed)}")
         if self.skipped:

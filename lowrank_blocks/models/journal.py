@@ -34,7 +34,7 @@ class Journal:
     def read(self, key: str) -> dict[str, NDArray[np.float64]] | None:
         """Return what was written under a key; None if nothing was, or it is damaged."""
         try:
-            with np.load(self._path(key), allow_pickle=False) as stored:
+            with self._path(key).open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 return {name: stored[name] for name in stored.files}
         except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
             return None

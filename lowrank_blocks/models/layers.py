@@ -14,8 +14,8 @@ from lowrank_blocks._validation import as_count, as_matrix
 from lowrank_blocks.allocation.base import Guarantee
 from lowrank_blocks.allocation.budgets import as_budget
 from lowrank_blocks.allocation.offers import Ranks, as_spectrum
-from lowrank_blocks.models.assignments import Assignment, assign, joint_ledger, split_ranks
-from lowrank_blocks.models.candidates import Candidate
+from lowrank_blocks.models.assignments import Assignment, assign
+from lowrank_blocks.models.candidates import Candidate, joint_ledger, split_ranks
 from lowrank_blocks.solver.approximation import Approximation
 from lowrank_blocks.solver.decomposition import Decomposition, decompose_view
 from lowrank_blocks.structures.grids import Global

@@ -39,8 +39,8 @@ class Steps(ReadOnly):
 
     Attributes
     ----------
-    density : (k,) array
-        Energy per stored number of every value, descending.
+    prices : (k,) array
+        Energy per stored number of every value, descending, times -1.
     counts, energies : (k + 1,) arrays
         Numbers stored, and energy left, after every purchase.
     unseen, ceilings : (n,) arrays
@@ -52,7 +52,7 @@ class Steps(ReadOnly):
         Of the same blocks: numbers stored for one unit of rank.
     """
 
-    density: Floats
+    prices: Floats
     counts: NDArray[np.int64]
     energies: Floats
     unseen: Floats
@@ -71,7 +71,7 @@ class Steps(ReadOnly):
         left = scaled(candidate.left, exponent) ** 2
         partial = np.flatnonzero(candidate.ceilings)
         return cls(
-            density=values[order] ** 2 / unit[order],
+            prices=-(values[order] ** 2) / unit[order],
             counts=np.append(0, np.cumsum(unit[order])),
             energies=tail_energy(values[order]) + (outside + left.sum()),
             unseen=left[partial],
@@ -83,20 +83,27 @@ class Steps(ReadOnly):
     @property
     def richest(self) -> float:
         """The most energy per stored number of any value."""
-        return float(max(self.density[:1].sum(), self.ceilings.max(initial=0.0)))
+        return float(max(-self.prices[:1].sum(), self.ceilings.max(initial=0.0)))
 
     def at(self, multiplier: float) -> Taken:
         """Return what is bought at a multiplier: all values that hold more than it per number."""
-        k = int(np.searchsorted(-self.density, -multiplier, side="left"))
+        k = self.prices.searchsorted(-multiplier)
         count = int(self.counts[k])
         lagrangian = float(self.energies[k]) + multiplier * count
+        if not len(self.ceilings):
+            return Taken(count, lagrangian, lagrangian)
         # An unseen value of energy e pays at least e * min(1, multiplier / ceiling).
         shares = np.minimum(1.0, multiplier / self.ceilings)
         return Taken(count, lagrangian, lagrangian - float(((1 - shares) * self.unseen).sum()))
 
+    def at_all(self, multipliers: Floats) -> tuple[NDArray[np.int64], Floats]:
+        """Return the counts and the energies of what is bought at each of some multipliers."""
+        k = self.prices.searchsorted(-multipliers)
+        return self.counts[k], self.energies[k]
+
     def within(self, budget: int) -> float:
         """Return the energy left by the last step within a budget."""
-        return float(self.energies[np.searchsorted(self.counts, budget, side="right") - 1])
+        return float(self.energies[self.counts.searchsorted(budget, side="right") - 1])
 
     def penalty_of_unseen(self, multiplier: float) -> float:
         """Return the least penalty of buying a value that was not computed; infinite if there is none."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 
-from lowrank_blocks._validation import Matrix
+from lowrank_blocks._validation import Matrix, Shape
 from lowrank_blocks.linalg import Accuracy, BlockFactors, scaled
 from lowrank_blocks.linalg import energy as energy_of
 from lowrank_blocks.solver.approximation import Approximation
@@ -15,7 +15,7 @@ _SLAB = 1 << 19  # entries squared at a time
 
 
 def assembled(
-    matrix: Matrix,
+    shape: Shape,
     structure: Structure,
     found: BlockFactors,
     *,
@@ -31,7 +31,7 @@ def assembled(
     relative_error = error / norm if norm else 0.0
     return Approximation(
         structure=structure,
-        shape=(matrix.shape[0], matrix.shape[1]),
+        shape=shape,
         ranks=found.factors.ranks,
         factors=found.factors,
         error=math.ldexp(error, exponent),

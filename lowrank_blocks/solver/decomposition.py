@@ -26,6 +26,7 @@ from lowrank_blocks.allocation.offers import Offer, Ranks, check_ranks
 from lowrank_blocks.allocation.staircases import Point, Staircase
 from lowrank_blocks.linalg import (
     Accuracy,
+    BlockFactors,
     BlockSpectra,
     Spectrum,
     block_spectra,
@@ -175,18 +176,9 @@ class Decomposition(ReadOnly):
         return f"Decomposition({self.structure!r} of a {m}×{n} matrix, {len(self.costs)} blocks)"
 
     def _truncate(self, choice: RankChoice) -> Approximation:
-        known = np.sqrt(self._ledger.left(choice.ranks)), self._found.bounds
-        dtype = self._matrix.dtype
-        found = leading_factors(
-            self._layout.split(self._matrix),
-            choice.ranks,
-            self._exponent,
-            promise(dtype) / math.sqrt(2),  # as much as spectra may use of what all blocks may be off
-            known,
-            single=is_narrow(dtype),
-        )
+        found = self._factors(choice.ranks)
         return assembled(
-            self._matrix,
+            self.shape,
             self.structure,
             # The error that is reported comes from the spectra, and is as uncertain as they are.
             replace(found, excess=np.maximum(found.excess, self._found.bounds)),
@@ -197,6 +189,17 @@ class Decomposition(ReadOnly):
             norm_bound=self._norm_bound,
             guarantee=choice.guarantee,
             lower_bound=self.lower_bound(choice),
+        )
+
+    def _factors(self, ranks: Ranks) -> BlockFactors:
+        dtype = self._matrix.dtype
+        return leading_factors(
+            self._layout.split(self._matrix),
+            ranks,
+            self._exponent,
+            promise(dtype) / math.sqrt(2),  # as much as spectra may use of what all blocks may be off
+            (np.sqrt(self._ledger.left(ranks)), self._found.bounds),
+            single=is_narrow(dtype),
         )
 
     def lower_bound(self, choice: RankChoice) -> float:

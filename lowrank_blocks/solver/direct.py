@@ -40,7 +40,7 @@ def approximate_directly(
         error = math.hypot(outside, *found.error.tolist())
     best = optimal or len(costs) == 1  # the largest rank of one block that fits
     made = assembled(
-        matrix,
+        layout.shape,
         structure,
         found,
         exponent=exponent,

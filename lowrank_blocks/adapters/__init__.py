@@ -1,0 +1,1 @@
+"""Adapters out and in: PEFT directories from approximations, and factors from PEFT directories."""

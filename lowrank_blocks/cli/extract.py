@@ -1,0 +1,133 @@
+"""``lowrank-blocks extract``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lowrank_blocks.cli import _models
+from lowrank_blocks.cli._arguments import count, positive
+from lowrank_blocks.cli._parser import Commands, formatted
+from lowrank_blocks.cli._streams import write
+from lowrank_blocks.models.extraction import extract
+from lowrank_blocks.models.recompression import recompress_adapter
+from lowrank_blocks.structures.base import Structure
+from lowrank_blocks.structures.grids import DiagonalLocal, Global, Localized
+
+_STRUCTURES: dict[str, Callable[[int], Structure]] = {
+    "global": lambda blocks: Global(),
+    "localized": lambda blocks: Localized(blocks),
+    "stripes": lambda blocks: Localized(blocks, 1),
+    "column-stripes": lambda blocks: Localized(1, blocks),
+    "diagonal": lambda blocks: DiagonalLocal(blocks),
+}
+_EXAMPLES = """\
+examples:
+  lowrank-blocks extract --base base --tuned tuned --rank 16 --out adapter
+  lowrank-blocks extract --base base --tuned tuned --structure localized --ranks uniform --out adapter
+  lowrank-blocks extract --base base --tuned tuned --ranks plan --save-rest --dtype bfloat16 --out adapter
+"""
+
+
+def add_to(commands: Commands) -> None:
+    """Add the subcommand to the parser."""
+    sub = commands.add_parser(
+        "extract",
+        help="write the difference of two checkpoints as an adapter that PEFT loads",
+        description="Write the best approximation of the difference of two checkpoints as a PEFT adapter:\n"
+        "LoRA for the global structure, GraLoRA or BD-LoRA where they hold the blocks with fewer numbers.\n"
+        "What the adapter cannot hold is listed with its share of the difference.",
+        epilog=_EXAMPLES,
+        formatter_class=formatted,
+    )
+    sub.set_defaults(run=run)
+    _models.add_checkpoints(sub)
+    add = sub.add_argument
+    add(
+        "--adapter",
+        type=Path,
+        metavar="A",
+        help="in place of --base and --tuned: a LoRA adapter to make smaller",
+    )
+    add("--structure", choices=_STRUCTURES, default="global", help="of all matrices (default global)")
+    add("--blocks", type=positive, default=4, metavar="K", help="parts of each axis (default 4)")
+    add("--rank", type=count, default=16, metavar="R", help="budget: R·(m+n) for each matrix (default 16)")
+    add("--budget", type=count, metavar="N", help="numbers that all matrices store; goes before --rank")
+    add(
+        "--ranks",
+        choices=("adaptive", "uniform", "plan"),
+        default="adaptive",
+        help="chosen across the model (default), the same everywhere, or with the structures, too",
+    )
+    add("--format", choices=("lora", "gralora", "bdlora"), help="by default the one with fewest numbers")
+    add("--dtype", choices=("float32", "float16", "bfloat16"), default="float32", help="of the factors")
+    add("--base-model", metavar="NAME", help="name of the base model for whoever loads the adapter")
+    add("--save-rest", action="store_true", help="bring along what is left out, where PEFT can load it")
+    add("--out", type=Path, metavar="DIR", required=True, help="the adapter directory")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Extract the adapter, and print what was lost."""
+    if args.adapter is None:
+        return _of_checkpoints(args)
+    if args.base is not None or args.tuned is not None:
+        raise ValueError("--adapter must come without --base and --tuned.")
+    for option in ("include", "exclude", "dask", "dry_run", "save_rest"):
+        if getattr(args, option):
+            raise ValueError(f"--{option.replace('_', '-')} must not be given with --adapter.")
+    write(f"{recompress_adapter(args.adapter, args.out, **_options(args))}\n")
+    return 0
+
+
+def _of_checkpoints(args: argparse.Namespace) -> int:
+    updates = _models.opened(args)
+    if args.dry_run:
+        write(_models.dry_run(updates, args.rank))
+        return 0
+    with _models.executor(args) as executor:
+        made = extract(
+            args.base,
+            args.tuned,
+            args.out,
+            save_rest=args.save_rest,
+            include=args.include,
+            exclude=args.exclude,
+            fan_in_fan_out=_models.LAYOUTS[args.fan_in_fan_out],
+            executor=executor,
+            **_options(args),
+        )
+    lost = made.left_out.table
+    write(f"{made}\n\n" + (f"left out\n{lost}\n" if lost.rows else ""))
+    return _models.report_failures(made.failed)
+
+
+def _options(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the options that say what is made, by the names of the library."""
+    names = _STRUCTURES if args.ranks == "plan" else (args.structure,)
+    return {
+        "structure": [_STRUCTURES[name](args.blocks) for name in names],
+        "rank": args.rank if args.budget is None else None,
+        "budget": args.budget,
+        "ranks": "uniform" if args.ranks == "uniform" else "adaptive",
+        "format": args.format,
+        "dtype": args.dtype,
+        "base_model": args.base_model,
+        "command": _command(args),
+    }
+
+
+def _command(args: argparse.Namespace) -> str:
+    options = {
+        "structure": None if args.ranks == "plan" else args.structure,
+        "blocks": args.blocks,
+        "rank": args.rank if args.budget is None else None,
+        "budget": args.budget,
+        "ranks": args.ranks,
+        "format": args.format,
+        "dtype": args.dtype,
+        "base-model": args.base_model,
+        "save-rest": args.save_rest,
+    }
+    return _models.command(args, "extract", options)

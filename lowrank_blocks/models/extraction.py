@@ -1,0 +1,267 @@
+"""From two checkpoints to an adapter that PEFT loads, and the proof of what is lost."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lowrank_blocks._tables import Table
+from lowrank_blocks._version import __version__
+from lowrank_blocks.adapters.writing import write_adapter
+from lowrank_blocks.adapters.written import FILES, WrittenAdapter
+from lowrank_blocks.allocation.budgets import as_budget
+from lowrank_blocks.allocation.uniform import uniform
+from lowrank_blocks.checkpoints.opening import Source
+from lowrank_blocks.checkpoints.tensors import Checkpoint
+from lowrank_blocks.checkpoints.updates import Updates, iter_updates
+from lowrank_blocks.files import require_writable
+from lowrank_blocks.models.factors import factored
+from lowrank_blocks.models.journal import Journal
+from lowrank_blocks.models.plans import ModelPlan, as_structures, model_spectra, planned
+from lowrank_blocks.models.rest import LeftOut, is_embedding, left_out, whole_tensors
+from lowrank_blocks.solver.approximation import Approximation
+from lowrank_blocks.structures.base import Structure
+from lowrank_blocks.structures.checked import laid_out
+
+RANKS = ("adaptive", "uniform")
+
+
+@dataclass(frozen=True, repr=False)
+class Extraction:
+    """An adapter that was written, and what is lost; made by `extract`.
+
+    It prints as a table, one row a matrix, and shows as one in a notebook.
+
+    Attributes
+    ----------
+    written : WrittenAdapter
+        What is stored, matrix by matrix, with the rounding of the factors.
+    relative_error : float
+        Of all matrices that were approximated together, before rounding.
+    bound : float
+        Bound on the same of what is stored.
+    left_out : LeftOut
+        Tensors that the adapter does not hold, with their share of the whole difference.
+    failed : dict of str to str
+        Matrices that could not be used, with the reason.
+    plan : ModelPlan or None
+        Where structures and ranks come from; None for uniform ranks.
+    """
+
+    written: WrittenAdapter
+    relative_error: float
+    bound: float
+    left_out: LeftOut
+    failed: Mapping[str, str]
+    plan: ModelPlan | None = field(default=None, compare=False)
+
+    @property
+    def table(self) -> Table:
+        """The matrices as a `Table`."""
+        return self.written.table
+
+    @property
+    def summary(self) -> str:
+        """One line: the format, what it stores, the error, and what it does not hold."""
+        written = self.written
+        return (
+            f"{written.format} adapter in {written.path}: {len(written.matrices)} matrices, "
+            f"{written.stored} numbers, relative error {self.relative_error:.4g} "
+            f"(stored in {written.dtype}: at most {self.bound:.4g}); these matrices hold "
+            f"{self.left_out.share_held:.2%} of the squared difference of all tensors"
+        )
+
+    def __repr__(self) -> str:
+        return f"Extraction({self.summary})"
+
+    def __str__(self) -> str:
+        return f"{self.table}\n{self.summary}"
+
+    def _repr_html_(self) -> str:
+        return self.table.short().to_html()
+
+
+def extract(
+    base: Source,
+    tuned: Source,
+    out: str | os.PathLike[str],
+    *,
+    structure: Structure | Sequence[Structure] | None = None,
+    plan: ModelPlan | None = None,
+    budget: int | None = None,
+    rank: int | None = None,
+    ranks: str = "adaptive",
+    format: str | None = None,  # noqa: A002
+    dtype: str = "float32",
+    base_model: str | None = None,
+    save_rest: bool = False,
+    include: str | None = None,
+    exclude: str | None = None,
+    fan_in_fan_out: bool | None = None,
+    executor: Executor | None = None,
+    command: str | None = None,
+) -> Extraction:
+    """Write the difference of two checkpoints as an adapter that PEFT loads.
+
+    Weights of embeddings, biases and norms are left out and listed with their share of the difference.
+
+    Parameters
+    ----------
+    base, tuned : path or dict of str to array_like
+        Checkpoints before and after fine-tuning; see `open_checkpoint`.
+    out : path
+        The adapter directory. While work is under way a journal in it keeps what is finished; a run that
+        was interrupted goes on from there.
+    structure : Structure or sequence of Structure
+        Of all matrices; of several, `plan` chooses one for every matrix.
+    plan : ModelPlan
+        In place of `structure` and a budget: structures and ranks, from `plan`.
+    budget, rank : int
+        What all matrices together may store, or the global rank that stands for it; see `plan`.
+    ranks : {"adaptive", "uniform"}, optional
+        Ranks chosen across all matrices and blocks, or the same rank everywhere.
+    format, dtype, base_model : optional
+        Of the adapter; see `write_adapter`.
+    save_rest : bool, optional
+        Whether what is left out goes into the adapter as whole tensors, where PEFT can load them.
+    include, exclude, fan_in_fan_out, executor : optional
+        As for `plan`.
+    command : str, optional
+        The command that asks for this, for the model card.
+
+    Returns
+    -------
+    Extraction
+
+    Raises
+    ------
+    CheckpointError, TypeError, ValueError
+        As for `plan` and `write_adapter`; if not exactly one of `structure` and `plan` is given, `ranks` is
+        none of the two, or a matrix has no structure that fits. Nothing but the journal is then written.
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile, lowrank_blocks as lb
+    >>> base = {"query.weight": np.zeros((4, 4)), "query.bias": np.zeros(4)}
+    >>> tuned = {"query.weight": np.diag([4.0, 3, 0, 0]), "query.bias": np.ones(4)}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     made = lb.extract(base, tuned, folder, structure=lb.Global(), rank=1)
+    >>> made.relative_error
+    0.6
+    >>> print(made.left_out.table)
+    name        reason                norm   share
+    ----------  -------------------  -----  ------
+    query.bias  not 2-D: shape (4,)  2.000  0.1379
+    """
+    _check(structure, plan, ranks)
+    folder = Path(out)
+    updates = iter_updates(base, tuned, include=include, exclude=exclude, fan_in_fan_out=fan_in_fan_out)
+    updates = updates.without({name: "embedding" for name in updates.names if is_embedding(name)})
+    require_writable(folder, FILES)
+    journal = None if isinstance(base, Mapping) or isinstance(tuned, Mapping) else Journal(folder)
+    if plan is None and ranks == "adaptive":
+        assert structure is not None
+        known = model_spectra(
+            updates, as_structures(structure), budget=budget, rank=rank, executor=executor, journal=journal
+        )
+        plan = planned(known, known.budget(budget, rank))
+    structures, wanted = _chosen(updates, structure, plan, budget, rank)
+    made, failed = factored(updates, structures, wanted, executor=executor, journal=journal)
+    failed = (dict(plan.failed) if plan else {}) | failed
+    reasons = updates.skipped | failed | {n: "unchanged" for n, a in made.items() if not a.accuracy.norm}
+    made = {name: a for name, a in made.items() if a.accuracy.norm}
+    lost = left_out(updates, reasons, math.hypot(*(a.accuracy.norm for a in made.values())))
+    rest = whole_tensors(updates, updates.skipped) if save_rest else None
+    written = write_adapter(
+        folder,
+        made,
+        format=format,
+        dtype=dtype,
+        base_model=base_model,
+        rest=rest,
+        flipped=updates.flipped,
+        base=updates.base,
+        metadata=_metadata(updates, lost, plan, command),
+    )
+    if journal is not None:
+        journal.close()
+    return Extraction(written, *errors(made, written), lost, failed, plan)
+
+
+def _check(structure: object, plan: object, ranks: object) -> None:
+    if (structure is None) == (plan is None):
+        raise TypeError(f"exactly one of structure and plan must be given, got {structure!r} and {plan!r}.")
+    if plan is not None and not isinstance(plan, ModelPlan):
+        raise TypeError(f"plan must be what lb.plan returned, got {plan!r}.")
+    as_ranks(ranks)
+
+
+def as_ranks(value: object) -> None:
+    """Refuse a way to choose ranks that there is not."""
+    if value not in RANKS:
+        raise ValueError(f"ranks must be one of {', '.join(RANKS)}, got {value!r}.")
+
+
+def _chosen(
+    updates: Updates, structure: Any, plan: ModelPlan | None, budget: int | None, rank: int | None
+) -> tuple[dict[str, Structure], dict[str, tuple[int, ...]]]:
+    """Return the structure and the ranks of every matrix."""
+    if plan is not None:
+        unknown = [name for name in plan.ranks if name not in updates.names]
+        if unknown:
+            raise ValueError(
+                f"plan must be of these checkpoints, got one of {unknown[0]!r}, which they lack."
+            )
+        ranks = {name: r if isinstance(r, tuple) else (r,) for name, r in plan.ranks.items()}
+        return dict(plan.structures), ranks
+    (single, *others) = as_structures(structure)
+    if others:
+        raise ValueError("ranks='uniform' must come with one structure; for several write ranks='adaptive'.")
+    shapes = {name: updates.shape(name) for name in updates.names}
+    unit = sum(map(sum, shapes.values()))
+    common = as_budget(budget, rank, unit) // unit
+    layouts = {name: laid_out(single, shape) for name, shape in shapes.items()}
+    ranks = {
+        name: tuple(uniform.ranks_without_spectra(a.max_ranks, a.rank_costs, common * sum(a.shape)).tolist())
+        for name, a in layouts.items()
+    }
+    return dict.fromkeys(shapes, single), ranks
+
+
+def errors(made: Mapping[str, Approximation], written: WrittenAdapter) -> tuple[float, float]:
+    """Return the relative error of all matrices, and a bound on that of what is stored."""
+    norm = math.hypot(*(a.accuracy.norm for a in made.values()))
+    stored = {m.name: m.error_bound for m in written.matrices}
+    error = math.hypot(*(a.error for a in made.values()))
+    bound = math.hypot(*(stored.get(name, a.error) for name, a in made.items()))
+    return error / norm, bound / norm
+
+
+def _metadata(updates: Updates, lost: LeftOut, plan: ModelPlan | None, command: str | None) -> dict[str, Any]:
+    """Return what the adapter records of its making."""
+    return {
+        "command": command,
+        "version": __version__,
+        "inputs": {"base": hashes(updates.base), "tuned": hashes(updates.tuned)},
+        "share_held": lost.share_held,
+        "left_out": lost.table.to_records(),
+        "budget": None if plan is None else plan.budget,
+        "guarantee": "given ranks" if plan is None else str(plan.guarantee),
+        "lower_bound": None if plan is None else plan.lower_bound,
+    }
+
+
+def hashes(checkpoint: Checkpoint) -> dict[str, str]:
+    """Return the SHA-256 of every file of a checkpoint, by its name; none of arrays in memory."""
+    found = {}
+    for file in sorted({info.file for info in checkpoint.tensors.values()}):
+        if file.is_file():
+            with file.open("rb") as stream:
+                found[file.name] = hashlib.file_digest(stream, "sha256").hexdigest()
+    return found

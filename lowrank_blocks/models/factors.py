@@ -1,0 +1,137 @@
+"""Factors of many updates at ranks that are known, one matrix at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from lowrank_blocks._results import lock_all
+from lowrank_blocks._validation import as_matrix
+from lowrank_blocks._version import __version__
+from lowrank_blocks.allocation.base import Fixed
+from lowrank_blocks.checkpoints.updates import Updates
+from lowrank_blocks.linalg import Accuracy
+from lowrank_blocks.models.journal import Arrays, Journal
+from lowrank_blocks.models.work import Failure, Job, gathered
+from lowrank_blocks.solver.approximation import Approximation
+from lowrank_blocks.solver.calls import approximate
+from lowrank_blocks.structures.base import Structure
+from lowrank_blocks.structures.checked import laid_out
+
+
+@dataclass(frozen=True)
+class FactorJob(Job[Approximation]):
+    """The factors of one update; the tensors are read where the work is done.
+
+    Attributes
+    ----------
+    updates : Updates
+        Holds the one update.
+    structure : Structure
+        Where its blocks are.
+    ranks : tuple of int
+        One a block.
+    """
+
+    updates: Updates
+    structure: Structure
+    ranks: tuple[int, ...]
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """The matrix."""
+        return self.updates.names[0]
+
+    @property
+    def key(self) -> str:
+        """All that the factors depend on."""
+        return f"{__version__} {self.updates.identity(self.name)} {self.structure} {self.ranks}"
+
+    def run(self) -> Approximation:
+        """Read the update and compute its factors."""
+        dW = as_matrix(self.updates.read(self.name), f"the update of {self.name}")
+        costs = laid_out(self.structure, (dW.shape[0], dW.shape[1])).rank_costs
+        return approximate(dW, self.structure, int(costs @ self.ranks), allocate=Fixed(self.ranks))
+
+    def packed(self, result: Approximation) -> Arrays:
+        """Return an approximation as arrays."""
+        accuracy = result.accuracy
+        numbers = [result.error, result.relative_error, accuracy.norm, accuracy.relative_bound]
+        return {
+            "left": np.concatenate([b.ravel() for b, _ in result.factors]),
+            "right": np.concatenate([a.ravel() for _, a in result.factors]),
+            "numbers": np.array([*numbers, accuracy.outside, accuracy.norm_bound]),
+            "bounds": np.array(accuracy.bounds),
+            "methods": np.array(accuracy.methods),
+        }
+
+    def unpacked(self, arrays: Arrays) -> Approximation:
+        """Return the approximation that arrays hold."""
+        stored: dict[str, Any] = dict(arrays)
+        layout = laid_out(self.structure, self.updates.shape(self.name))
+        ranks = np.array(self.ranks, dtype=np.int64)
+        sides = np.array(layout.block_shapes)
+        lefts = _parts(stored["left"], sides[:, 0] * ranks)
+        rights = _parts(stored["right"], sides[:, 1] * ranks)
+        factors = tuple(
+            (b.reshape(p, r), a.reshape(r, q))
+            for b, a, (p, q), r in zip(lefts, rights, sides.tolist(), self.ranks, strict=True)
+        )
+        error, relative_error, norm, relative_bound, outside, norm_bound = stored["numbers"].tolist()
+        methods, bounds = tuple(stored["methods"].tolist()), tuple(stored["bounds"].tolist())
+        lock_all([ranks, *(array for pair in factors for array in pair)])
+        return Approximation(
+            structure=self.structure,
+            shape=layout.shape,
+            ranks=ranks,
+            factors=factors,
+            error=error,
+            relative_error=relative_error,
+            guarantee="given ranks",
+            lower_bound=None,
+            accuracy=Accuracy(methods, bounds, norm, relative_bound, outside, norm_bound),
+            budget=int(layout.rank_costs @ ranks),
+            unit_cost=int(layout.rank_costs.min()),
+        )
+
+
+def _parts(flat: Any, lengths: Any) -> list[Any]:
+    ends = np.cumsum(lengths)
+    if ends[-1] != len(flat):
+        raise ValueError(f"factors must have {ends[-1]} numbers, got {len(flat)}.")
+    return [flat[a:b] for a, b in pairwise([0, *ends.tolist()])]
+
+
+def factored(
+    updates: Updates,
+    structures: Mapping[str, Structure],
+    ranks: Mapping[str, tuple[int, ...]],
+    *,
+    executor: Executor | None = None,
+    journal: Journal | None = None,
+) -> tuple[dict[str, Approximation], dict[str, str]]:
+    """Return the best approximations of updates at some ranks, and why others have none.
+
+    Parameters
+    ----------
+    updates : Updates
+        Holds them.
+    structures, ranks : dict by name
+        Structure of every matrix, and the rank of each of its blocks.
+    executor, journal : optional
+        Where it is done, and what was done before; see `gathered`.
+    """
+    jobs = [FactorJob(updates.only(name), structures[name], ranks[name]) for name in ranks]
+    results = gathered(jobs, executor=executor, journal=journal, description="factors")
+    made, failed = {}, {}
+    for job, result in zip(jobs, results, strict=True):
+        if isinstance(result, Failure):
+            failed[job.name] = result.reason
+        else:
+            made[job.name] = result
+    return made, failed
