@@ -13,7 +13,10 @@ HINT = "lowrank-blocks: hint: {} and {} were compared each by itself; if they ar
 @pytest.mark.parametrize(
     ("args", "guess"),
     [
-        (["comapre"], "COMMAND must be one of compare, extract, reproduce, got 'comapre'; did you mean compare?\n"),
+        (
+            ["comapre"],
+            "COMMAND must be one of compare, extract, reproduce, got 'comapre'; did you mean compare?\n",
+        ),
         (["Reproduce"], "got 'Reproduce'; did you mean reproduce?\n"),
         (["dW.npy"], "got 'dW.npy'; did you mean 'lowrank-blocks compare dW.npy'?\n"),
         (["xyz"], "COMMAND must be one of compare, extract, reproduce, got 'xyz'\n"),

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from lowrank_blocks._results import ReadOnly
 from lowrank_blocks._tables import Cell, Table
+from lowrank_blocks.allocation.base import Guarantee
 from lowrank_blocks.models.plans import ModelPlan
+from lowrank_blocks.solver.approximation import TIE
 
 SAME, ACROSS, PLAN = "same rank", "ranks across", "plan"
 
@@ -72,8 +74,10 @@ class ModelComparison:
 
     @property
     def best(self) -> str:
-        """Label of the way with the least error."""
-        return min(self.plans, key=lambda label: self.plans[label].relative_error)
+        """Label of the way with the least error; of equal ones, the first with the strongest guarantee."""
+        least = min(found.relative_error for found in self.plans.values())
+        ties = [label for label, found in self.plans.items() if found.relative_error <= least + TIE]
+        return min(ties, key=lambda label: self.plans[label].guarantee is not Guarantee.OPTIMAL)
 
     @property
     def table(self) -> Table:

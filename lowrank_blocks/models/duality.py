@@ -111,15 +111,18 @@ class Duality:
 def hull(matrices: Sequence[Sequence[Candidate]], most: int, points: int) -> tuple[NDArray[np.int64], Floats]:
     """Return counts at which no structures and ranks leave less than the relative errors returned with them.
 
-    They are what all matrices take at multipliers from the largest down to where values that were not
-    computed could matter, or the count passes `most`.
+    They are what all matrices take at some multipliers, those at which one more value is bought: from the
+    largest down to where values that were not computed could matter, or the count passes `most`.
     """
     dual = Duality(matrices, most, common_unit([c for candidates in matrices for c in candidates]))
     steps = [s for candidates in dual.steps for s in candidates]
     least = max(max(s.ceilings.max(initial=0.0) for s in steps), dual.high)
     richest = max(s.richest for s in steps)
-    least = least or min((-s.prices[-1] for s in steps if len(s.prices)), default=richest)
-    multipliers = np.append(2 * richest, np.geomspace(richest, least, points) if richest else [])
+    prices = np.unique(np.concatenate([-s.prices for s in steps]))[::-1]
+    prices = prices[prices >= least]
+    picked = np.unique(np.geomspace(1, max(len(prices), 1), points).astype(np.int64)) - 1
+    multipliers = np.append(2 * richest, np.append(prices, 0.0)[np.append(picked, -1)])
+    multipliers = multipliers[(multipliers >= least) & (np.diff(multipliers, prepend=np.inf) < 0)]
     counts, energies = np.zeros(len(multipliers), dtype=np.int64), np.zeros(len(multipliers))
     for candidates in dual.steps:
         count, energy = _cheapest([s.at_all(multipliers) for s in candidates], multipliers)
