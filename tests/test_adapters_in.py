@@ -207,6 +207,24 @@ def test_spectra_and_curves_from_factors(structure):
     )
 
 
+@pytest.mark.parametrize("structure", [lb.Global(), lb.Localized(2)], ids=repr)
+def test_factors_that_cancel_are_certified(structure):
+    """Integers, so that the product is known exactly; it is a billionth of what its factors suggest."""
+    rng = np.random.default_rng(0)
+    x, moved, z = (
+        rng.integers(1, top, size) for top, size in [(1 << 30, (40, 1)), (9, (40, 1)), (9, (1, 30))]
+    )
+    b, a = np.hstack([x, x + moved]).astype(np.float64), np.vstack([z, -z]).astype(np.float64)
+    exact = (-moved * z).astype(np.float64)
+
+    best = decompose_product(b, a, structure).truncate([1] * len(structure.layout((40, 30)).block_shapes))
+
+    left, norm = np.linalg.norm(exact - np.asarray(best)), np.linalg.norm(exact)
+    assert 1e-12 * norm < left <= best.error + best.accuracy.bound
+    assert abs(best.accuracy.norm - norm) <= best.accuracy.norm_bound
+    assert best.accuracy.relative_bound < 1
+
+
 def test_updates_too_large_to_be_formed(tmp_path):
     """The update would take 3 TB; a bound of 1 GB on what is held shows that it never is formed."""
     side = 600_000

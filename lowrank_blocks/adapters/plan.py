@@ -83,14 +83,14 @@ def plan(approximations: Approximations, name: str | None, *, conv1d: bool, embe
     return best
 
 
-_TRAITS = {
+_SPECIAL_WEIGHTS = {
     "has_conv1d": "weights stored as (in, out), which flipped names",
     "has_embeddings": "embeddings",
 }
 
 
 def _refusal(family: Family, approximations: Approximations, needs: Mapping[str, bool]) -> str | None:
-    for need, kind in _TRAITS.items():
+    for need, kind in _SPECIAL_WEIGHTS.items():
         if needs[need] and not getattr(family, need):
             return f"PEFT has no {family.name} for {kind}"
     return family.refusal(approximations)
