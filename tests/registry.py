@@ -195,7 +195,12 @@ def each(kinds=KINDS, targets=SMALL):
 
 def examples(most):
     """Return settings of hypothesis with so many examples for ``-m exhaustive``, and a quarter by default."""
-    return settings(max_examples=math.ceil(most * settings.default.max_examples / 100))
+    return settings(max_examples=share(most))
+
+
+def share(most):
+    """Return so many for ``-m exhaustive``, and a quarter by default: of what a test tries in a loop."""
+    return math.ceil(most * settings.default.max_examples / 100)
 
 
 def built(kind, W):
