@@ -97,6 +97,9 @@ settings.load_profile("telling")
 def pytest_configure(config):
     if config.getoption("-m") == "exhaustive":
         settings.load_profile("exhaustive")
+    import registry  # after the profile, by which it counts
+
+    registry.all_telling = config.getoption("--small-crossovers")
 
 
 @pytest.fixture(autouse=True)

@@ -99,6 +99,7 @@ def _picture(name, theme):
     with plt.style.context(theme):
         figure = figure_of(PICTURES[name]())
         shown = pixels(figure)
+        figure.set_layout_engine("none")  # everything stays where it is
         bars = [(bar, ax) for ax in figure.axes for bar in ax.child_axes]
         heights = [(bar.get_window_extent().height, ax.get_window_extent().height) for bar, ax in bars]
         blocks = homes(figure)
