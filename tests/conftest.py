@@ -3,6 +3,7 @@
 They are seeded, so that a run can be repeated, and have no deadlines, which would time the machine.
 """
 
+import os
 import sys
 
 import numpy as np  # noqa: F401  (its threads are limited next)
@@ -15,6 +16,9 @@ from lowrank_blocks.linalg import factors, gram, krylov, lapack, leading, levels
 from lowrank_blocks.linalg import svd as long_blocks
 
 threadpool_limits(1)
+os.environ.pop(
+    "PYTHONDONTWRITEBYTECODE", None
+)  # or each process that a test starts compiles the package anew
 
 PUBLISHED = lapack._published
 
@@ -93,6 +97,9 @@ settings.load_profile("telling")
 def pytest_configure(config):
     if config.getoption("-m") == "exhaustive":
         settings.load_profile("exhaustive")
+    import registry  # after the profile, by which it counts
+
+    registry.all_telling = config.getoption("--small-crossovers")
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from types import SimpleNamespace
+from functools import lru_cache
+from types import MappingProxyType, SimpleNamespace
 
 import mpmath
 import numpy as np
@@ -27,9 +28,10 @@ def rotated(m, n, spectrum, seed=0):
     return (u * spectrum) @ v.T
 
 
+@lru_cache(maxsize=8)
 @steady
 def hard_matrices(m, n):
-    """Return matrices of one shape by name, each hard for a reason of its own."""
+    """Return read-only matrices of one shape by name, each hard for a reason of its own."""
     k = min(m, n)
     i = np.arange(k)
     rng = np.random.default_rng(m * 1000 + n)
@@ -46,7 +48,7 @@ def hard_matrices(m, n):
         np.eye(m, n) - math.cos(angle) * np.triu(np.ones((m, n)), 1)
     )
     rank = max(1, k // 5)
-    return {
+    made = {
         "gaussian": rng.standard_normal((m, n)),
         "flat": rotated(m, n, np.ones(k)),
         "power law": rotated(m, n, 1.0 / (i + 1)),
@@ -68,6 +70,9 @@ def hard_matrices(m, n):
         "zero": np.zeros((m, n)),
         "graded columns": rng.standard_normal((m, n)) * 10.0 ** (-12 * np.arange(n) / n),
     }
+    for matrix in made.values():
+        matrix.flags.writeable = False  # they are kept for the next test
+    return MappingProxyType(made)
 
 
 @steady

@@ -169,6 +169,7 @@ TELLING = (
     "zeros",
     "1×1",
 )
+all_telling = False  # whether tests run on all telling targets by default; see `each`
 TARGETS = SMALL | {name: _locked(W) for name, W in GENUINE.items()}
 DTYPES = {"float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
 
@@ -176,26 +177,35 @@ DTYPES = {"float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bf
 def each(kinds=KINDS, targets=SMALL):
     """Parametrize a test over every structure × target that fits: arguments `kind` and `W`.
 
-    Of many targets, all but the telling ones are for ``-m exhaustive`` only.
+    Of many targets, all but the telling ones are for ``-m exhaustive`` only, and so is every second of the
+    telling ones, which alternate from structure to structure; `conftest` runs them all with small crossovers.
     """
     few = len(targets) <= len(TELLING)
-    pairs = [
-        pytest.param(
-            kind,
-            _locked(W),
-            id=f"{kind.name}-{name}",
-            marks=() if few or name in TELLING else pytest.mark.exhaustive,
-        )
-        for kind in kinds
-        for name, W in targets.items()
-        if kind.fits(W.shape)
-    ]
+    pairs = []
+    for number, kind in enumerate(kinds):
+        fitting = [name for name, W in targets.items() if kind.fits(W.shape)]
+        telling = [name for name in fitting if name in TELLING]
+        default = fitting if few else telling if all_telling else telling[number % 2 :: 2] or telling
+        pairs += [
+            pytest.param(
+                kind,
+                _locked(targets[name]),
+                id=f"{kind.name}-{name}",
+                marks=() if name in default else pytest.mark.exhaustive,
+            )
+            for name in fitting
+        ]
     return pytest.mark.parametrize(("kind", "W"), pairs)
 
 
 def examples(most):
     """Return settings of hypothesis with so many examples for ``-m exhaustive``, and a quarter by default."""
-    return settings(max_examples=math.ceil(most * settings.default.max_examples / 100))
+    return settings(max_examples=share(most))
+
+
+def share(most):
+    """Return so many for ``-m exhaustive``, and a quarter by default: of what a test tries in a loop."""
+    return math.ceil(most * settings.default.max_examples / 100)
 
 
 def built(kind, W):

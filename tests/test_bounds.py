@@ -1,6 +1,7 @@
 """Lower bounds are never above the least error of any ranks within the budget, by exhaustive search."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from oracles import grid, least_error, most_energy
 from registry import GENUINE, SMALL, built, each, purchases
 
 import lowrank_blocks as lb
-from lowrank_blocks.allocation import knapsack
+from lowrank_blocks.allocation import knapsack, ledger
 
 ROUNDING = 1e-10  # of relative errors, as documented
 
@@ -83,6 +84,30 @@ def test_the_largest_rank_of_one_block_is_its_own_bound(allocate, budget):
     solved = lb.decompose(W, lb.Global()).within(budget, allocate=allocate)
     assert direct.gap == 0
     assert solved.lower_bound == pytest.approx(solved.relative_error, rel=1e-13)
+
+
+# Rounding.
+
+
+def test_rounding_never_lifts_the_bound_on_what_is_discarded():
+    """Against exact sums: with one cost it is what is left of the values behind the last one bought."""
+    rounded_up = 0
+    for seed in range(40):
+        energies = np.sort(np.random.default_rng(seed).uniform(0, 1, 60))[::-1]
+        for count in (1, 10, 30):
+            exact = sum(map(Fraction, energies[count:].tolist()))
+            rounded_up += Fraction(float(energies[count:].sum())) > exact
+            bound = knapsack.dual_bound([energies], [3], 3 * count)
+            assert exact * (1 - Fraction(1, 10**13)) <= Fraction(bound) <= exact
+    assert rounded_up > 20
+
+
+def test_a_bound_that_rounding_lifts_is_cut_at_the_error(monkeypatch):
+    W = SMALL["ragged"]
+    monkeypatch.setattr(ledger, "least_share", lambda offer, budget: 1.0)
+    parts = lb.decompose(W, lb.Localized(2))
+    choice = parts.choose_ranks(60, allocate=lb.uniform)
+    assert parts.lower_bound(choice) == parts.relative_error(choice.ranks) < 1
 
 
 # Greedy ranks, of which many are not the best: a bound must not repeat their own error.

@@ -8,7 +8,7 @@ import pickle
 import numpy as np
 import pytest
 from oracles import best_error, least_error, residual
-from registry import GENUINE, KINDS, SMALL, built, each
+from registry import GENUINE, KINDS, SMALL, built, each, share
 
 import lowrank_blocks as lb
 
@@ -20,6 +20,11 @@ def some(counts, most=25):
     return counts[np.unique(np.linspace(0, len(counts) - 1, most).astype(int))]
 
 
+def spread(W, most):
+    """Return about so many budgets, or a quarter of them by default, from nothing to more than everything."""
+    return np.linspace(0, 2 * W.size, share(most) + 2).astype(int).tolist()
+
+
 def norm(W):
     return float(np.linalg.norm(W)) or 1.0
 
@@ -29,7 +34,7 @@ def norm(W):
 def test_every_step_is_what_approximate_gives(kind, W, allocate):
     structure, _ = built(kind, W)
     curve = lb.error_curve(W, structure, allocate=allocate)
-    for count in some(curve.n_parameters):
+    for count in some(curve.n_parameters, share(25)):
         answer = lb.approximate(W, structure, int(count), allocate=allocate)
         assert curve.at(int(count)) == pytest.approx(answer.relative_error, abs=1e-10, rel=0)
         assert answer.n_parameters <= count
@@ -39,7 +44,7 @@ def test_every_step_is_what_approximate_gives(kind, W, allocate):
 def test_steps_on_the_genuine_update_are_residuals(kind, W):
     structure, _ = built(kind, W)
     curve = lb.error_curve(W, structure)
-    for count in some(curve.n_parameters, 4):
+    for count in some(curve.n_parameters, 4)[1:-1]:
         X = lb.approximate(W, structure, int(count)).to_dense()
         assert curve.at(int(count)) == pytest.approx(residual(W, X) / norm(W), abs=1e-10, rel=0)
 
@@ -75,7 +80,7 @@ def test_curves_are_staircases_from_nothing_to_everything(kind, W, allocate):
 def test_the_curve_is_exact_between_its_steps(kind, W):
     structure, _ = built(kind, W)
     curve = lb.error_curve(W, structure)
-    for budget in range(0, 2 * W.size, max(1, W.size // 7)):
+    for budget in spread(W, 12):
         exact = lb.approximate(W, structure, budget).relative_error
         assert curve.at(budget) == pytest.approx(exact, abs=1e-12, rel=0)
 
@@ -135,7 +140,7 @@ def test_given_budgets_are_evaluated_as_approximate_does(kind, W, allocate):
 def test_between_given_budgets_the_curve_solves(kind, W, allocate):
     structure, _ = built(kind, W)
     few, all_ = (lb.error_curve(W, structure, b, allocate=allocate) for b in ([W.size // 3], None))
-    for budget in range(0, 2 * W.size, max(1, W.size // 5)):
+    for budget in spread(W, 8):
         assert few.at(budget) == pytest.approx(all_.at(budget), abs=1e-12)
     for target in (0.8, 0.3):
         if target >= all_.relative_error[-1]:

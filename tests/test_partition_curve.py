@@ -29,7 +29,9 @@ def few_budgets(W):
     return sorted({sum(W.shape), W.size // 2 + 1})
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=() if n in FEW else pytest.mark.exhaustive) for n in SMALL]
+)
 def test_nowhere_above_a_named_structure(name):
     W = SMALL[name]
     curve = lb.partition_curve(W, few_budgets(W), max_depth=2)
@@ -67,7 +69,7 @@ def test_steps_are_the_numbers_stored(name, default):
     curve = lb.partition_curve(W, None if default else few_budgets(W), max_depth=1 if default else 2)
     assert curve.n_parameters[0] == 0
     steps = list(zip(curve.n_parameters.tolist(), curve.relative_error.tolist(), strict=True))
-    for count, error in steps[:: max(1, len(steps) // 12)]:
+    for count, error in steps[:: max(1, len(steps) // 8)]:
         assert curve.at(count) == error
         assert curve.budget_for(error) == count
 

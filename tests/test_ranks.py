@@ -77,7 +77,7 @@ def test_adaptive_never_buys_a_zero(purchase):
 
 
 @pytest.mark.parametrize("costs", [[1, 1, 1], [4, 9, 5], [6, 7, 8, 7], [1, 9, 2, 8, 3], [2, 3, 5, 7, 9, 4]])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_adaptive_is_optimal_at_every_budget(costs, seed):
     rng = np.random.default_rng(seed)
     spectra = [np.sort(rng.integers(0, 10, 5))[::-1].astype(float) for _ in costs]
@@ -169,7 +169,7 @@ def many_costs(seed):
     return [np.sort(rng.integers(1, 50, 4))[::-1].astype(float) for _ in costs], costs
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_the_greedy_answer_keeps_its_promise(seed, monkeypatch):
     monkeypatch.setattr(knapsack, "_MANY_STATES", 0)
     spectra, costs = many_costs(seed)

@@ -1,7 +1,7 @@
 """Measure lowrank_blocks against its rivals: ratios of medians, excess errors, memory.
 
     python tests/benchmarks/bench.py            all cases, about twenty minutes
-    python tests/benchmarks/bench.py --quick    small cases, under a minute
+    python tests/benchmarks/bench.py --quick    small cases once, in seconds
     python tests/benchmarks/bench.py --write    all cases, into docs/benchmarks.md
 
 Rivals run at one BLAS thread, we at our default; calls alternate in one process. A ratio below 1 means
@@ -29,6 +29,7 @@ from measures import (
     memory,
     spectra,
 )
+from timing import once
 
 from lowrank_blocks.linalg.threads import workers
 
@@ -108,9 +109,11 @@ def report(cases):
 def main():
     """Print the page, or write it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="small cases only")
+    parser.add_argument("--quick", action="store_true", help="small cases only, each once")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
     args = parser.parse_args()
+    if args.quick:
+        once()
     page = report(QUICK if args.quick else FULL)
     if args.write:
         PAGE.write_text(page)

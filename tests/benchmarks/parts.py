@@ -1,7 +1,7 @@
 """What each part of the kernel buys: the same call without it and with it, alternating.
 
     python tests/benchmarks/parts.py            all parts, about ten minutes
-    python tests/benchmarks/parts.py --quick    small matrices, seconds
+    python tests/benchmarks/parts.py --quick    small matrices once, in seconds
     python tests/benchmarks/parts.py --write    all parts, into docs/kernel-parts.md
 
 A part is taken out by a fallback that the kernel has, or by the plainest code in its place. All answers
@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 from measures import table, target
-from timing import duel
+from timing import duel, once
 
 import lowrank_blocks as lb
 from lowrank_blocks.linalg import factors, gram, krylov, lapack, leading, levels, projection, values
@@ -205,9 +205,11 @@ def report(unit):
 def main():
     """Print the page, or write it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="small matrices only")
+    parser.add_argument("--quick", action="store_true", help="small matrices only, each once")
     parser.add_argument("--write", action="store_true", help="write docs/kernel-parts.md")
     args = parser.parse_args()
+    if args.quick:
+        once()
     page = report(128 if args.quick else 1024)
     if args.write:
         PAGE.write_text(page)

@@ -13,6 +13,13 @@ import scipy.linalg  # noqa: F401  # its BLAS must be loaded before it can be li
 from threadpoolctl import ThreadpoolController
 
 _controller = ThreadpoolController()
+_patience = 2.0  # seconds
+
+
+def once():
+    """Measure every call once from now on: whether it runs is all that is asked."""
+    global _patience
+    _patience = 0.0
 
 
 def seconds(call):
@@ -33,18 +40,18 @@ def duel(ours, rival):
     return duels([(ours, rival)])[0]
 
 
-def duels(calls, patience=2.0):
+def duels(calls):
     """Return the same for several pairs of calls, taken in turns so that a busy minute falls on all alike.
 
     There are 3 to 15 turns after one to warm up, by how long it took; of a pair that took beyond 5 times
-    the patience, in seconds, the first is the only one.
+    the patience the first is the only one.
     """
     first = [(seconds(ours), rival_seconds(rival)) for ours, rival in calls]
-    again = [k for k, pair in enumerate(first) if sum(pair) <= 5 * patience]
+    again = [k for k, pair in enumerate(first) if sum(pair) <= 5 * _patience]
     pairs = [[] if k in again else [pair] for k, pair in enumerate(first)]
     if again:
-        once = sum(sum(first[k]) for k in again)
-        for _ in range(min(max(int(patience * len(again) / once), 3), 15)):
+        turn = sum(sum(first[k]) for k in again)
+        for _ in range(min(max(int(_patience * len(again) / turn), 3), 15)):
             for k in again:
                 pairs[k].append((seconds(calls[k][0]), rival_seconds(calls[k][1])))
     return [
