@@ -19,6 +19,7 @@ transformers = pytest.importorskip("transformers", reason="needs pip install -e 
 safetensors_numpy = pytest.importorskip("safetensors.numpy")
 
 pytestmark = [
+    pytest.mark.exhaustive,
     pytest.mark.filterwarnings("ignore::FutureWarning"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]

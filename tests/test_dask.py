@@ -13,6 +13,8 @@ from lowrank_blocks.models.work import gathered
 
 distributed = pytest.importorskip("distributed", reason="Dask is an extra: pip install '.[dask]'")
 
+pytestmark = pytest.mark.exhaustive
+
 
 @pytest.fixture(scope="module")
 def cluster():

@@ -16,6 +16,8 @@ if not BROWSER or not DRIVER:
     pytest.skip("needs Chromium and chromedriver, such as Debian's chromium-driver", allow_module_level=True)
 webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
 
+pytestmark = pytest.mark.exhaustive
+
 _FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
