@@ -201,6 +201,35 @@ def test_extract_names_what_is_wrong_and_leaves_nothing(pair, tmp_path, capsys, 
     assert not out.exists() or set(contents_of_journal(out)) == {FOLDER}
 
 
+def damages(path):
+    """Yield damaged contents of a file: truncated at every tenth, a flipped byte, wrong lengths."""
+    whole = path.read_bytes()
+    for k in range(10):
+        yield f"{k} tenths", whole[: len(whole) * k // 10]
+    yield "flipped", whole[:20] + bytes([whole[20] ^ 0x80]) + whole[21:]
+    yield "absurd length", (1 << 62).to_bytes(8, "little") + whole[8:]
+    yield "more than there is", whole[:-4]
+
+
+@pytest.mark.parametrize("command", ["compare", "extract"])
+@pytest.mark.parametrize("side", ["base", "tuned"])
+def test_damaged_files_are_named_and_nothing_is_left(pair, tmp_path, capsys, command, side):
+    path = tmp_path / f"{side}.safetensors"
+    for what, content in damages(path):
+        path.write_bytes(content)
+        line = refused(capsys, command, *pair, "--out", str(tmp_path / "out"))
+        assert f"{side}.safetensors" in line, what
+        assert sorted(os.listdir(tmp_path)) == ["base.safetensors", "tuned.safetensors"]
+
+
+def test_an_adapter_given_as_a_checkpoint_is_named(pair, tmp_path, capsys):
+    assert run("extract", *pair, "--rank", "1", "--out", str(tmp_path / "adapter")) == 0
+    capsys.readouterr()
+    line = refused(capsys, "compare", "--base", str(tmp_path / "adapter"), "--tuned", pair[3])
+    assert "is an adapter directory" in line
+    assert "--adapter" in line
+
+
 def contents_of_journal(out):
     return [path.name for path in out.iterdir()]
 
