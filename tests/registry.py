@@ -174,18 +174,20 @@ TARGETS = SMALL | {name: _locked(W) for name, W in GENUINE.items()}
 DTYPES = {"float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
 
 
-def each(kinds=KINDS, targets=SMALL):
+def each(kinds=KINDS, targets=SMALL, *, alternate=False):
     """Parametrize a test over every structure × target that fits: arguments `kind` and `W`.
 
     Of many targets, all but the telling ones are for ``-m exhaustive`` only, and so is every second of the
     telling ones, which alternate from structure to structure; `conftest` runs them all with small crossovers.
+    Few targets are all telling, and run all unless they are to `alternate`.
     """
     few = len(targets) <= len(TELLING)
     pairs = []
     for number, kind in enumerate(kinds):
         fitting = [name for name, W in targets.items() if kind.fits(W.shape)]
-        telling = [name for name in fitting if name in TELLING]
-        default = fitting if few else telling if all_telling else telling[number % 2 :: 2] or telling
+        telling = fitting if few else [name for name in fitting if name in TELLING]
+        every = all_telling or (few and not alternate)
+        default = telling if every else telling[number % 2 :: 2] or telling
         pairs += [
             pytest.param(
                 kind,

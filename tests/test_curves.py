@@ -40,7 +40,7 @@ def test_every_step_is_what_approximate_gives(kind, W, allocate):
         assert answer.n_parameters <= count
 
 
-@each(targets=GENUINE)
+@each(targets=GENUINE, alternate=True)
 def test_steps_on_the_genuine_update_are_residuals(kind, W):
     structure, _ = built(kind, W)
     curve = lb.error_curve(W, structure)

@@ -20,7 +20,7 @@ from lowrank_blocks.solver import decomposition
 
 SHAPES = [(1, 1), (1, 9), (9, 1), (7, 7), (40, 33), (90, 70), (65, 160)]
 SCALES = {"1": 1.0, "tiny": 2.0**-1000, "small": 2.0**-255, "large": 2.0**253, "huge": 2.0**960}
-SCALED = [(1, 9), (40, 33), (65, 160)]  # by other scales than 1, too, without ``-m exhaustive``
+SCALED = [(1, 9), (40, 33)]  # by other scales than 1, too, without ``-m exhaustive``
 NAMES = list(hard_matrices(4, 4))
 
 

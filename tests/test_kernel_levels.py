@@ -80,7 +80,11 @@ def test_bounds_hold_where_dominant_values_are_split_off(matrix, count, angle):
 
 
 @pytest.mark.parametrize("name", SPECTRA)
-@pytest.mark.parametrize("shape", [(320, 320), (320, 500), (400, 320)], ids=str)
+@pytest.mark.parametrize(
+    "shape",
+    [(320, 320), pytest.param((320, 500), marks=pytest.mark.exhaustive), (400, 320)],
+    ids=str,
+)
 def test_errors_of_all_ranks_are_those_of_gesvd(name, shape):
     """Within what is certified, which is within what is allowed."""
     matrix = rotated(*shape, SPECTRA[name])

@@ -38,7 +38,7 @@ def test_more_budget_never_discards_more(states, seed, monkeypatch):
     assert ("greedy ranks" in guarantees) == (states < 2**21)
 
 
-@each(targets={name: SMALL[name] for name in ("ragged", "repeated", "1×7")})
+@each(targets={name: SMALL[name] for name in ("ragged", "repeated", "1×7")}, alternate=True)
 @pytest.mark.parametrize("allocate", [lb.adaptive, lb.uniform])
 def test_curves_never_rise_and_budget_for_is_the_least(kind, W, allocate):
     structure, blocks = built(kind, W)

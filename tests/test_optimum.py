@@ -24,7 +24,7 @@ def test_adaptive_error_is_the_residual_and_the_optimum(kind, W):
         check_optimal(W, parts.within(budget), blocks, budget)
 
 
-@each(targets=GENUINE)
+@each(targets=GENUINE, alternate=True)
 def test_optimum_on_the_genuine_update(kind, W):
     structure, blocks = built(kind, W)
     budget = lb.rank_budget(W.shape, 8)
@@ -42,7 +42,10 @@ def test_uniform_error_is_the_residual_and_the_optimum_for_its_ranks(kind, W):
         assert answer.error == pytest.approx(best_error(W, blocks, answer.ranks), abs=tolerance(W), rel=0)
 
 
-@each(targets={name: SMALL[name] for name in ("ragged", "wide", "integers", "spike", "zeros", "geometric")})
+@each(
+    targets={name: SMALL[name] for name in ("ragged", "wide", "integers", "spike", "zeros", "geometric")},
+    alternate=True,
+)
 @pytest.mark.parametrize("dtype", DTYPES.values(), ids=DTYPES)
 def test_low_precision_sources_give_float32_factors(kind, W, dtype):
     source = (W / 64).astype(dtype)
