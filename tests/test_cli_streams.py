@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 from command import in_shell, process
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="redirections of a POSIX shell")
+pytestmark = [
+    pytest.mark.exhaustive,
+    pytest.mark.skipif(os.name != "posix", reason="redirections of a POSIX shell"),
+]
 needs_full = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full is of Linux")
 CLOSED = b"lowrank-blocks: standard output must be open, got it closed; send it to /dev/null instead.\n"
 FULL = b"lowrank-blocks: standard output must take what is written, got: No space left on device.\n"

@@ -18,6 +18,8 @@ import lowrank_blocks as lb
 from lowrank_blocks.linalg import values
 from lowrank_blocks.solver import decomposition
 
+pytestmark = pytest.mark.exhaustive
+
 SHAPES = [(1, 1), (1, 9), (9, 1), (7, 7), (40, 33), (90, 70), (65, 160)]
 SCALES = {"1": 1.0, "tiny": 2.0**-1000, "small": 2.0**-255, "large": 2.0**253, "huge": 2.0**960}
 SCALED = [(1, 9), (40, 33)]  # by other scales than 1, too, without ``-m exhaustive``

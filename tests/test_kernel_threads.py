@@ -15,6 +15,8 @@ import pytest
 import lowrank_blocks as lb
 from lowrank_blocks.linalg import threads
 
+pytestmark = pytest.mark.exhaustive
+
 
 @pytest.fixture(autouse=True)
 def default_workers():

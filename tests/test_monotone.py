@@ -10,6 +10,8 @@ import lowrank_blocks as lb
 from lowrank_blocks.allocation import knapsack
 from lowrank_blocks.allocation.offers import Offer
 
+pytestmark = pytest.mark.exhaustive
+
 STATES = [0, 8, 25, 2**21]
 
 

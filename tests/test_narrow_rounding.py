@@ -13,6 +13,8 @@ from tools.accuracy_campaign import FAMILIES, KINDS, Case, tried
 import lowrank_blocks as lb
 from lowrank_blocks.linalg import single
 
+pytestmark = pytest.mark.exhaustive
+
 HALF = 2.0**-24  # the unit of rounding of float32
 LEAST = 1.504 * HALF
 

@@ -14,6 +14,8 @@ from registry import SMALL, examples, integer_matrices
 import lowrank_blocks as lb
 from lowrank_blocks.search import branch_and_bound, curves
 
+pytestmark = pytest.mark.exhaustive
+
 FEW = ["ragged", "integers", "repeated", "identity", "ones", "low rank", "zeros", "1×7", "1×1"]
 
 

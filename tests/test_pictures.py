@@ -16,6 +16,8 @@ from matplotlib.text import Text
 import lowrank_blocks as lb
 from lowrank_blocks.plotting.winners import plot_winners
 
+pytestmark = pytest.mark.exhaustive
+
 RNG = np.random.default_rng(0)
 SQUARE, WIDE, TALL, ROW = (RNG.standard_normal(shape) for shape in [(64, 64), (48, 192), (192, 48), (1, 70)])
 STRUCTURES = [lb.Global(), lb.DiagonalLocal(4), lb.Localized(4), lb.Blocks([(range(9), range(9))])]
