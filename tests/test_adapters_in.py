@@ -225,6 +225,7 @@ def test_factors_that_cancel_are_certified(structure):
     assert best.accuracy.relative_bound < 1
 
 
+@pytest.mark.exhaustive
 def test_updates_too_large_to_be_formed(tmp_path):
     """The update would take 3 TB; a bound of 1 GB on what is held shows that it never is formed."""
     side = 600_000

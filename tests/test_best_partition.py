@@ -84,6 +84,7 @@ def test_a_verdict_turns_with_the_blocks():
     assert found.T.verdict == "one block, rows 6:12, columns 0:4"
 
 
+@pytest.mark.exhaustive
 def test_every_picture_takes_it(case):
     W, _, found = case
     numbers = [int(t.get_text()) for t in lb.plot_ranks(found).texts]

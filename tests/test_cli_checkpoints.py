@@ -240,6 +240,7 @@ def test_an_unwritable_folder_is_named_before_the_work(pair, tmp_path, capsys):
         assert "file" in refused(capsys, command, *pair, "--out", str(tmp_path / "file" / "out"))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("command", [["compare", "--blocks", "2"], ["extract", "--ranks", "plan"]])
 def test_reports_do_not_depend_on_the_workers(pair, tmp_path, command):
     name, *options = command
@@ -248,6 +249,7 @@ def test_reports_do_not_depend_on_the_workers(pair, tmp_path, command):
     assert contents(tmp_path / "alone") == contents(tmp_path / "together")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("command", [["compare", "--blocks", "2"], ["extract"]])
 def test_a_killed_run_goes_on_where_it_stopped(tmp_path, command):
     name, *options = command

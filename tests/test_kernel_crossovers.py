@@ -7,6 +7,8 @@ from kernel_cases import DOUBLE, each_block, gesvd_tails, rotated, true_residual
 import lowrank_blocks as lb
 from lowrank_blocks.linalg import factors, gram, leading, levels, slabs, values
 
+pytestmark = pytest.mark.exhaustive
+
 AROUND = (-1, 0, 1)
 
 

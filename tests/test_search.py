@@ -12,6 +12,8 @@ from registry import SMALL, TELLING, examples, integer_matrices
 import lowrank_blocks as lb
 from lowrank_blocks.search import branch_and_bound as refinement
 
+pytestmark = pytest.mark.exhaustive
+
 
 def hull_points(energies):
     """Return the budgets at the vertices of the lower convex hull of energy against budget."""

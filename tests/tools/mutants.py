@@ -255,7 +255,18 @@ class Bench:
 
     def failing(self, tests: list[str]) -> str:
         """Run tests in a session of their own, which is ended as a whole where it hangs."""
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider"]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-x",
+            "-q",
+            "--no-header",
+            "-p",
+            "no:cacheprovider",
+            "-m",
+            "",
+        ]
         command += ["--hypothesis-profile=unshrunk", *(f"tests/test_{name}.py" for name in tests)]
         environment = {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(self.root), "MPLBACKEND": "Agg"}
         with (
