@@ -262,7 +262,7 @@ BAD = {
         {NAME: lb.approximate(np.eye(4), Checkerboard(), rank=1)},
         {},
         TypeError,
-        "must have blocks of entries, got Checkerboard",
+        "must have rows times columns as blocks, got Checkerboard",
     ),
     "no module": ({"weight": BEST}, {}, ValueError, "must hold names that end in .weight.*, got 'weight'"),
     "bias": ({"a.bias": BEST}, {}, ValueError, "must hold names that end in .weight.*, got 'a.bias'"),

@@ -106,6 +106,14 @@ def test_a_plan_is_extracted_as_it_is(pair, tmp_path):
     assert given.relative_error == made.relative_error == pytest.approx(plan.relative_error, rel=1e-6)
 
 
+def test_matrices_that_a_plan_lacks_are_listed(pair, tmp_path):
+    plan = lb.plan(pair[1], pair[3], [lb.Global()], rank=2, include="layers.[01]")
+    made = lb.extract(pair[1], pair[3], tmp_path / "adapter", plan=plan)
+    assert made.left_out.reasons["layers.3.query.weight"] == "not included"
+    assert made.left_out.norms["layers.3.query.weight"] > 0
+    assert 0.2 < made.left_out.share_held < 0.8
+
+
 def test_save_rest_brings_biases_along(pair, tmp_path):
     assert run("extract", *pair, "--save-rest", "--rank", "1", "--out", str(tmp_path / "a")) == 0
     tensors = load_file(tmp_path / "a" / "adapter_model.safetensors")
@@ -136,7 +144,7 @@ def test_an_adapter_is_made_smaller(pair, tmp_path, ranks):
 
 
 def test_options_of_checkpoints_do_not_go_with_an_adapter(tmp_path, capsys):
-    for option in (["--base", "x", "--tuned", "y"], ["--include", "a"], ["--save-rest"]):
+    for option in (["--base", "x", "--tuned", "y"], ["--include", "a"], ["--save-rest"], ["--workers", "2"]):
         line = refused(capsys, "extract", "--adapter", "a", *option, "--out", str(tmp_path / "out"))
         assert "--adapter" in line
 
@@ -146,7 +154,9 @@ def test_dry_run_writes_nothing(pair, tmp_path, capsys, command):
     out = tmp_path / "out"
     assert run(command, *pair, "--rank", "2", "--out", str(out), "--dry-run") == 0
     text = capsys.readouterr().out
-    assert "rank 2 stores 256 numbers, 25.00% of the entries" in text
+    assert "rank 2 everywhere stores 256 numbers, 25.00% of the entries" in text
+    assert run(command, *pair, "--budget", "140", "--out", str(out), "--dry-run") == 0
+    assert "within the budget of 140 rank 1 everywhere stores 128 numbers" in capsys.readouterr().out
     assert not out.exists()
 
 
@@ -176,8 +186,10 @@ def refused(capsys, *arguments):
     [
         (["--base", "x"], "--base and --tuned must both be given"),
         (["--base", "x", "--tuned", "y"], "x must be a checkpoint, got nothing there"),
-        (["--include", "a"], "--include must come with --base and --tuned"),
+        (["--include", "a"], "--include must come with --base and --tuned, got neither"),
         (["--dry-run"], "--dry-run must come with --base and --tuned"),
+        (["--workers", "2"], "--workers must come with --base and --tuned"),
+        (["--fan-in-fan-out", "yes"], "--fan-in-fan-out must come with --base and --tuned"),
     ],
 )
 def test_compare_names_the_option_that_is_wrong(capsys, options, error):

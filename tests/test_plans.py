@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from oracles import block_costs, block_spectra, diagonal, grid, outside_energy
 
 import lowrank_blocks as lb
-from lowrank_blocks.models import candidates
+from lowrank_blocks.checkpoints.updates import iter_updates
+from lowrank_blocks.models import assignments, candidates
+from lowrank_blocks.models.spectra import ModelSpectra, SpectraJob
 
 STRUCTURES = {
     lb.Global(): lambda m, n: grid(1, 1, m, n),
@@ -231,3 +233,36 @@ def test_huge_and_tiny_updates_share_a_budget():
         found = lb.plan(base, updates, [lb.Global(), lb.DiagonalLocal(3)], budget=6)
     assert found.structures["huge"] == lb.DiagonalLocal(3)
     assert found.ranks == {"huge": (1, 1, 1), "tiny": 0} or found.relative_error == 0
+
+
+def test_equal_values_and_no_budget_do_not_ask_for_more_values_for_ever(monkeypatch):
+    monkeypatch.setattr(candidates, "_WHOLE_BELOW", 0)
+    monkeypatch.setattr(candidates, "_LEADING_SHARE", 1)
+    orthogonal = np.linalg.qr(np.random.default_rng(0).standard_normal((90, 90)))[0]
+    for budget, rank in ((0, 0), (179, 0), (180, 1), (7200, 40)):
+        found = lb.plan({"a": np.zeros((90, 90))}, {"a": orthogonal}, [lb.Global()], budget=budget)
+        assert found.ranks == {"a": rank}
+
+
+def test_a_poor_answer_is_not_called_optimal_however_small_its_error(monkeypatch):
+    search = assignments._Search
+    monkeypatch.setattr(search, "promising", lambda self: iter([(1,) * len(self.matrices)]))
+    monkeypatch.setattr(search, "swapped", lambda self, best: best)
+    for tail in (1e-3, 1e-7, 1e-10):  # of the norm: the energy that is missed is its square
+        change = np.diag([1.0, 0.0, 1.0, 0.0]) + tail * np.random.default_rng(0).standard_normal((4, 4))
+        found = lb.plan({"a": np.zeros((4, 4))}, {"a": change}, [lb.Global(), lb.Localized(2)], budget=16)
+        best = math.sqrt(least_energy([change], [lb.Global(), lb.Localized(2)], 16)) / np.linalg.norm(change)
+        assert found.relative_error > 1.1 * best
+        assert found.guarantee == "greedy ranks"
+        assert found.lower_bound <= best * (1 + 1e-9)
+
+
+def test_a_matrix_that_cannot_be_read_again_is_named(monkeypatch):
+    monkeypatch.setattr(candidates, "_WHOLE_BELOW", 0)
+    monkeypatch.setattr(candidates, "_LEADING_SHARE", 1)
+    updates = iter_updates(*checkpoints({"a": power(np.random.default_rng(0), 90, 90, 0.1), "b": np.eye(90)}))
+    known = ModelSpectra(updates, (lb.Global(),), 1.0)
+    assert set(known.candidates) == {"a", "b"}
+    monkeypatch.setattr(SpectraJob, "run", lambda self: (_ for _ in ()).throw(ValueError("it is gone")))
+    with pytest.raises(ValueError, match="a must be readable twice, got: it is gone"):
+        known.deepen({"a": [lb.Global()]})

@@ -11,7 +11,6 @@ from lowrank_blocks.adapters.gralora import Gralora
 from lowrank_blocks.adapters.lora import Lora
 from lowrank_blocks.solver.approximation import Approximation
 from lowrank_blocks.structures.checked import laid_out
-from lowrank_blocks.structures.picked import PickedLayout
 
 FAMILIES: dict[str, Family] = {family.name: family for family in (Lora(), Gralora(), Bdlora())}
 
@@ -42,9 +41,9 @@ def checked(approximations: object) -> dict[str, Approximation]:
             raise TypeError(
                 f"approximations[{name!r}] must be an Approximation, got a {type(value).__name__}."
             )
-        if not isinstance(laid_out(value.structure, value.shape), PickedLayout):
+        if not laid_out(value.structure, value.shape).blocks_are_cells:
             raise TypeError(
-                f"approximations[{name!r}] must have blocks of entries, got {value.structure!r}, "
+                f"approximations[{name!r}] must have rows times columns as blocks, got {value.structure!r}, "
                 "which no adapter holds."
             )
     return dict(approximations)

@@ -45,7 +45,7 @@ class Ledger(ReadOnly):
 
     def left(self, ranks: Ranks) -> NDArray[np.float64]:
         """Return the energy that ranks leave of every block."""
-        left: NDArray[np.float64] = self._in_unit(self.offer.tails.at(ranks))
+        left: NDArray[np.float64] = self.in_unit(self.offer.tails.at(ranks))
         return left
 
     def energy(self, ranks: Ranks) -> float:
@@ -66,12 +66,12 @@ class Ledger(ReadOnly):
 
     def with_outside(self, discarded: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the relative errors that energies of the offer leave."""
-        errors = np.sqrt(self._in_unit(discarded) + self.outside)
+        errors = np.sqrt(self.in_unit(discarded) + self.outside)
         return errors / (errors[0] or 1.0)  # the first step buys nothing
 
     def share(self, discarded: float) -> float:
         """Return the relative error that a share of the energy of all blocks leaves."""
-        covered = float(self._in_unit(np.array(self.offer.total)))
+        covered = float(self.in_unit(np.array(self.offer.total)))
         return self.relative(self.outside + discarded * covered)
 
     def lower_bound(self, choice: RankChoice) -> float:
@@ -81,7 +81,8 @@ class Ledger(ReadOnly):
             return found
         return min(found, self.share(least_share(self.offer, choice.budget)))
 
-    def _in_unit(self, energies: NDArray[np.float64]) -> NDArray[np.float64]:
+    def in_unit(self, energies: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return energies of the offer in the unit of the ledger."""
         exponent = 2 * self.offer.exponent
         return np.ldexp(energies, exponent) if exponent else energies
 

@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
             raise ValueError(f"{name} must not be given with --base and --tuned.")
     updates = _models.opened(args)
     if args.dry_run:
-        write(_models.dry_run(updates, args.rank))
+        write(_models.dry_run(updates, args.rank, args.budget))
         return 0
     if args.out is not None:
         require_folder(args.out, FILES)

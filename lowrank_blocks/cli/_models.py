@@ -40,6 +40,14 @@ def add_checkpoints(sub: argparse.ArgumentParser) -> None:
     add("--dry-run", action="store_true", help="show what would be done, the memory and the numbers stored")
 
 
+def refuse(args: argparse.Namespace, without: str) -> None:
+    """Refuse the options of checkpoints where there are none, rather than pass over them."""
+    defaults = {"include": None, "exclude": None, "fan_in_fan_out": "auto", "workers": 1, "dask": None}
+    for option, default in {**defaults, "dry_run": False}.items():
+        if getattr(args, option) != default:
+            raise ValueError(f"--{option.replace('_', '-')} must come with --base and --tuned, {without}.")
+
+
 def opened(args: argparse.Namespace) -> Updates:
     """Return the updates that the options ask for."""
     if args.base is None or args.tuned is None:
@@ -68,9 +76,10 @@ def executor(args: argparse.Namespace) -> Iterator[Executor | None]:
         yield None
 
 
-def dry_run(updates: Updates, rank: int) -> str:
-    """Return what would be done: the matrices, the numbers that a rank stores, the memory."""
+def dry_run(updates: Updates, rank: int, budget: int | None) -> str:
+    """Return what would be done: the matrices, the numbers that a rank or a budget stores, the memory."""
     shapes = {name: updates.shape(name) for name in updates.names}
+    rank = rank if budget is None else budget // sum(map(sum, shapes.values()))
     rows = [(name, f"{m}×{n}", rank * (m + n)) for name, (m, n) in shapes.items()]
     largest = max(m * n for m, n in shapes.values())
     total = sum(count for *_, count in rows)
@@ -79,7 +88,8 @@ def dry_run(updates: Updates, rank: int) -> str:
         ("name", "shape", "n_parameters"),
         tuple(rows),
         f"{len(rows)} matrices with {dense} entries, {len(updates.skipped)} tensors left out",
-        f"rank {rank} stores {total} numbers, {total / dense:.2%} of the entries; "
+        f"{'' if budget is None else f'within the budget of {budget} '}rank {rank} everywhere stores {total} "
+        f"numbers, {total / dense:.2%} of the entries; "
         f"memory about {_WORK_SPACE * 8 * largest / 2**20:.0f} MiB a worker",
     )
     return table.to_text()

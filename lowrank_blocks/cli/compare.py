@@ -11,11 +11,10 @@ from tqdm import tqdm
 
 from lowrank_blocks._validation import Matrix
 from lowrank_blocks.allocation.budgets import rank_budget
-from lowrank_blocks.cli import _comparing
+from lowrank_blocks.cli import _comparing, _models
 from lowrank_blocks.cli._arguments import count, memory, positive
 from lowrank_blocks.cli._folders import require_folder, save
 from lowrank_blocks.cli._hints import update_hint
-from lowrank_blocks.cli._models import add_checkpoints
 from lowrank_blocks.cli._parser import EXAMPLES, Commands, formatted
 from lowrank_blocks.cli._pictures import bars, links, picture_names
 from lowrank_blocks.cli._streams import say, write
@@ -49,7 +48,7 @@ def add_to(commands: Commands) -> None:
     )
     sub.set_defaults(run=run)
     _add_input(sub)
-    add_checkpoints(sub)
+    _models.add_checkpoints(sub)
     _add_output(sub)
 
 
@@ -97,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
     """Compare the matrices, write files if asked for, and print the report."""
     if args.base is not None or args.tuned is not None:
         return _comparing.run(args)
-    _refuse_options_of_checkpoints(args)
+    _models.refuse(args, "got neither")
     if args.plot and args.out is None:
         raise ValueError("--plot must come with --out DIR, got no --out.")
     stored = _found(args.files, args.memory)
@@ -119,13 +118,6 @@ def run(args: argparse.Namespace) -> int:
     if hint := update_hint(stored, list(report.comparisons.values())):
         say(hint)
     return 0
-
-
-def _refuse_options_of_checkpoints(args: argparse.Namespace) -> None:
-    given = (args.include, args.exclude, args.dask, args.dry_run or None)
-    for name, value in zip(("include", "exclude", "dask", "dry-run"), given, strict=True):
-        if value is not None:
-            raise ValueError(f"--{name} must come with --base and --tuned, got neither.")
 
 
 def _compare_one(dW: Matrix, name: str, args: argparse.Namespace) -> Comparison:

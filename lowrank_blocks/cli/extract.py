@@ -74,9 +74,9 @@ def run(args: argparse.Namespace) -> int:
         return _of_checkpoints(args)
     if args.base is not None or args.tuned is not None:
         raise ValueError("--adapter must come without --base and --tuned.")
-    for option in ("include", "exclude", "dask", "dry_run", "save_rest"):
-        if getattr(args, option):
-            raise ValueError(f"--{option.replace('_', '-')} must not be given with --adapter.")
+    _models.refuse(args, "not with --adapter")
+    if args.save_rest:
+        raise ValueError("--save-rest must come with --base and --tuned, not with --adapter.")
     write(f"{recompress_adapter(args.adapter, args.out, **_options(args))}\n")
     return 0
 
@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
 def _of_checkpoints(args: argparse.Namespace) -> int:
     updates = _models.opened(args)
     if args.dry_run:
-        write(_models.dry_run(updates, args.rank))
+        write(_models.dry_run(updates, args.rank, args.budget))
         return 0
     with _models.executor(args) as executor:
         made = extract(

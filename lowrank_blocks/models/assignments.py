@@ -11,7 +11,7 @@ from lowrank_blocks.allocation.adaptive import adaptive
 from lowrank_blocks.allocation.base import Guarantee, RankChoice
 from lowrank_blocks.allocation.ledger import Ledger
 from lowrank_blocks.models.candidates import Candidate, common_unit, joint_ledger, split_ranks
-from lowrank_blocks.models.duality import ROUNDING, Duality
+from lowrank_blocks.models.duality import Duality
 
 _SWAPS = 16  # single matrices that may change their structure at the end
 
@@ -120,7 +120,7 @@ class _Search:
                 for k, candidates in enumerate(self.dual.steps)
                 for s, steps in enumerate(candidates)
             )
-            if s == best.chosen[k] or gain <= ROUNDING * best.energy:
+            if s == best.chosen[k] or gain <= 0:
                 break
             found = self.spent((*best.chosen[:k], s, *best.chosen[k + 1 :]))
             if found.energy >= best.energy:
@@ -153,14 +153,19 @@ class _Search:
     def result(self, best: _Spent) -> Assignment:
         """Return the assignment with its bound, and what must be known better before it stands."""
         ledger, choice = best.ledger, best.choice
-        bound = ledger.lower_bound(choice)
-        least = best.energy
-        if self.has_alternatives or not self.dual.complete:
-            least = self.dual.least_energy()
-        if self.has_alternatives:
-            proved = best.energy - least <= ROUNDING * ledger.norm**2
-            guarantee = Guarantee.OPTIMAL if proved else Guarantee.GREEDY
-            choice = RankChoice(choice.ranks, guarantee, self.budget, choice.discarded)
-            found = ledger.relative_error(choice.ranks)
-            bound = found if proved else min(found, ledger.relative(least))
-        return Assignment(best.chosen, choice, ledger, bound, self.dual.lacking(best.energy - least))
+        if not self.has_alternatives:
+            bound = ledger.lower_bound(choice)
+            return Assignment(best.chosen, choice, ledger, bound, self._lacking(best))
+        least, rounding = self.dual.least_energy
+        proved = best.energy - least <= rounding
+        guarantee = Guarantee.OPTIMAL if proved else Guarantee.GREEDY
+        choice = replace(choice, guarantee=guarantee, budget=self.budget)
+        found = ledger.relative_error(choice.ranks)
+        bound = found if proved else min(found, ledger.relative(max(least - rounding, 0.0)))
+        return Assignment(best.chosen, choice, ledger, bound, self._lacking(best))
+
+    def _lacking(self, best: _Spent) -> tuple[tuple[int, int], ...]:
+        if self.dual.complete:
+            return ()
+        least, rounding = self.dual.least_energy
+        return self.dual.lacking(best.energy - least + rounding)

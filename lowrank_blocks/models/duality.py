@@ -19,7 +19,7 @@ from lowrank_blocks.models.steps import Steps
 
 _HALVINGS = 200  # at most; a multiplier is found to the last bit long before
 _CLOSE = 1e-14  # multipliers, relative to each other, between which nothing is searched
-ROUNDING = 1e-13  # of all energy: sums that differ by less are equal
+_ROUNDING = 1e-13  # of a Lagrangian: what the rounding of its sums may add, many times over
 
 
 class Duality:
@@ -81,16 +81,13 @@ class Duality:
             low, high = (middle, high) if self.taken(middle)[1] > self.budget else (low, middle)
         return low, high
 
-    def least_energy(self) -> float:
-        """Return the Lagrangian bound, less what rounding may add."""
+    @cached_property
+    def least_energy(self) -> tuple[float, float]:
+        """The Lagrangian bound on the energy left, and what rounding may have added to it."""
         unit = math.gcd(*(cost for m in self.matrices for c in m for cost in c.costs.tolist()))
         usable = self.budget - self.budget % unit
-        bounds = (self.taken(value) for value in (self.low, self.high))
-        terms = [
-            (total, value * usable)
-            for (_, _, total), value in zip(bounds, (self.low, self.high), strict=True)
-        ]
-        return max(0.0, *(total - paid - ROUNDING * total for total, paid in terms))
+        totals = [(self.taken(value)[2], value) for value in {self.low, self.high}]
+        return max((max(total - value * usable, 0.0), _ROUNDING * total) for total, value in totals)
 
     def lacking(self, loss: float) -> tuple[tuple[int, int], ...]:
         """Return the candidates whose unseen values could change the answer.
@@ -116,13 +113,11 @@ def hull(matrices: Sequence[Sequence[Candidate]], most: int, points: int) -> tup
     """
     dual = Duality(matrices, most, common_unit([c for candidates in matrices for c in candidates]))
     steps = [s for candidates in dual.steps for s in candidates]
-    least = max(max(s.ceilings.max(initial=0.0) for s in steps), dual.high)
-    richest = max(s.richest for s in steps)
-    prices = np.unique(np.concatenate([-s.prices for s in steps]))[::-1]
-    prices = prices[prices >= least]
-    picked = np.unique(np.geomspace(1, max(len(prices), 1), points).astype(np.int64)) - 1
-    multipliers = np.append(2 * richest, np.append(prices, 0.0)[np.append(picked, -1)])
-    multipliers = multipliers[(multipliers >= least) & (np.diff(multipliers, prepend=np.inf) < 0)]
+    least = max(dual.high, *(s.ceilings.max(initial=0.0) for s in steps))
+    all_prices = np.unique(np.concatenate([-s.prices for s in steps]))[::-1]
+    prices = np.append(all_prices[all_prices >= least], least)  # at the last all is bought that is worth it
+    picked = np.unique(np.geomspace(1, len(prices), points).astype(np.int64)) - 1
+    multipliers = np.append(2 * max(s.richest for s in steps), prices[picked])
     counts, energies = np.zeros(len(multipliers), dtype=np.int64), np.zeros(len(multipliers))
     for candidates in dual.steps:
         count, energy = _cheapest([s.at_all(multipliers) for s in candidates], multipliers)

@@ -174,7 +174,9 @@ def extract(
     structures, wanted = _chosen(updates, structure, plan, budget, rank)
     made, failed = factored(updates, structures, wanted, executor=executor, journal=journal)
     failed = (dict(plan.failed) if plan else {}) | failed
+    planned_not = {} if plan is None else dict.fromkeys(updates.names, "not in the plan") | plan.skipped
     reasons = updates.skipped | failed | {n: "unchanged" for n, a in made.items() if not a.accuracy.norm}
+    reasons |= {n: planned_not[n] for n in updates.names if n not in made and n not in reasons}
     made = {name: a for name, a in made.items() if a.accuracy.norm}
     lost = left_out(updates, reasons, math.hypot(*(a.accuracy.norm for a in made.values())))
     rest = whole_tensors(updates, updates.skipped) if save_rest else None

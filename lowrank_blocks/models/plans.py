@@ -180,21 +180,19 @@ def planned(
     budget : int
         Most numbers that all may store.
     structure : Structure, optional
-        The only one to look at.
+        The only one to look at; it fits all matrices.
     names : sequence of str, optional
         The only matrices to look at.
     """
+    wanted = list(spectra.candidates if names is None else names)
     while True:
-        wanted = spectra.candidates if names is None else names
         options = {name: _options(spectra.candidates[name], structure) for name in wanted}
-        options = {name: candidates for name, candidates in options.items() if candidates}
         found = assign(list(options.values()), budget)
         if not found.lacking:
             break
-        names = list(options)
         lacking: dict[str, list[Structure]] = {}
         for k, s in found.lacking:
-            lacking.setdefault(names[k], []).append(_structure(options[names[k]][s]))
+            lacking.setdefault(wanted[k], []).append(_structure(options[wanted[k]][s]))
         spectra.deepen(lacking)
     chosen = {name: c[k] for (name, c), k in zip(options.items(), found.chosen, strict=True)}
     return ModelPlan(

@@ -13,7 +13,9 @@ from lowrank_blocks._tables import Table
 from lowrank_blocks._validation import Matrix
 from lowrank_blocks.checkpoints.tensors import widened
 from lowrank_blocks.checkpoints.updates import CHOSEN, Updates
+from lowrank_blocks.linalg import common_exponent, energy, scaled
 
+_SLAB = 1 << 20  # entries that are widened at a time
 _EMBEDDING = re.compile(r"(^|[._])(wte|wpe|embed\w*|\w*embeddings?|shared)\.weight$")
 
 
@@ -86,7 +88,17 @@ def _norm(updates: Updates, name: str) -> float | None:
         return None
     if updates.base.tensors[name].shape != updates.tuned.tensors[name].shape:
         return None
-    before, after = (widened(side.read(name)).ravel() for side in sides)
-    difference = np.subtract(after, before, dtype=np.float64)
-    norm = float(np.sqrt(difference @ difference))
+    before, after = (side.read(name).reshape(-1) for side in sides)
+    norms = [_norm_of(before[i : i + _SLAB], after[i : i + _SLAB]) for i in range(0, len(before), _SLAB)]
+    norm = math.hypot(*norms)
     return norm if math.isfinite(norm) else None
+
+
+def _norm_of(before: Matrix, after: Matrix) -> float:
+    """Return the norm of a difference; infinite if an entry is not finite."""
+    with np.errstate(invalid="ignore"):
+        difference = np.subtract(widened(after), widened(before), dtype=np.float64)
+    if not np.isfinite(difference).all():
+        return math.inf
+    exponent = common_exponent(difference[None])
+    return math.ldexp(math.sqrt(energy(scaled(difference[None], exponent))), exponent)

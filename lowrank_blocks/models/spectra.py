@@ -153,13 +153,21 @@ class ModelSpectra:
         return as_budget(budget, rank, sum(sum(self.updates.shape(name)) for name in self.candidates))
 
     def deepen(self, lacking: Mapping[str, Sequence[Structure]]) -> None:
-        """Compute more values of some candidates."""
+        """Compute more values of some candidates.
+
+        Raises
+        ------
+        ValueError
+            If a matrix that could be used before cannot be used now.
+        """
         for name, structures in lacking.items():
             for structure in structures:
-                self._depths[name][structure] *= _DEEPER
+                self._depths[name][structure] = max(1.0, _DEEPER * self._depths[name][structure])
         deeper = self._run({name: {s: self._depths[name][s] for s in lacking[name]} for name in lacking})
-        for name, found in deeper.items():
-            new = {c.structure: c for c in found}
+        for name in lacking:
+            if name not in deeper:
+                raise ValueError(f"{name} must be readable twice, got: {self.failed[name]}")
+            new = {c.structure: c for c in deeper[name]}
             self.candidates[name] = tuple(new.get(c.structure, c) for c in self.candidates[name])
 
     def _run(self, depths: Mapping[str, Mapping[Structure, float]]) -> dict[str, Candidates]:

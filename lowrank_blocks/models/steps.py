@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowrank_blocks._results import ReadOnly
-from lowrank_blocks.linalg import scaled, tail_energy
-from lowrank_blocks.models.candidates import Candidate, Floats
+from lowrank_blocks.allocation.adaptive import adaptive
+from lowrank_blocks.linalg import scaled
+from lowrank_blocks.models.candidates import Candidate, Floats, joint_ledger
 
 
 class Taken(NamedTuple):
@@ -63,18 +64,16 @@ class Steps(ReadOnly):
     @classmethod
     def of(cls, candidate: Candidate, exponent: int) -> Steps:
         """Return the steps of a candidate whose values are divided by ``2**exponent``."""
-        values, costs = scaled(candidate.values.flat, exponent), candidate.costs
-        unit = np.repeat(costs, candidate.values.lengths)
-        positive = int(np.count_nonzero(values))
-        order = np.argsort(-(values**2) / unit, kind="stable")[:positive]
-        outside = math.ldexp(candidate.outside, -exponent) ** 2
-        left = scaled(candidate.left, exponent) ** 2
+        ledger, costs = joint_ledger([candidate], exponent), candidate.costs
+        counts, discarded = adaptive.steps(ledger.offer)
+        offered = ledger.offer.energies
+        prices = np.sort(-offered.flat / np.repeat(costs, offered.lengths))[: len(counts) - 1]
         partial = np.flatnonzero(candidate.ceilings)
         return cls(
-            prices=-(values[order] ** 2) / unit[order],
-            counts=np.append(0, np.cumsum(unit[order])),
-            energies=tail_energy(values[order]) + (outside + left.sum()),
-            unseen=left[partial],
+            prices=ledger.in_unit(prices),
+            counts=counts,
+            energies=ledger.outside + ledger.in_unit(discarded),
+            unseen=scaled(candidate.left[partial], exponent) ** 2,
             ceilings=scaled(candidate.ceilings[partial], exponent) ** 2 / costs[partial],
             known=[scaled(candidate.values[int(b)], exponent) ** 2 / costs[b] for b in partial],
             costs=costs[partial],

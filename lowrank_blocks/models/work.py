@@ -148,7 +148,7 @@ def _submitted(left: dict[int, Job[Result]], executor: Executor) -> Iterator[tup
 def attempted(job: Job[Result]) -> Result | Failure:
     """Run a job; a matrix that cannot be used is a result, too, and does not stop the others."""
     try:
-        with np.errstate(all="ignore"):
+        with np.errstate(invalid="ignore"):  # infinities less infinities are found as NaN
             return job.run()
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         return Failure(str(error))

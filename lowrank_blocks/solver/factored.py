@@ -31,7 +31,6 @@ from lowrank_blocks.solver.decomposition import Decomposition, decompose_view
 from lowrank_blocks.structures.base import Layout, Structure
 from lowrank_blocks.structures.cells import Selection, indices
 from lowrank_blocks.structures.checked import laid_out
-from lowrank_blocks.structures.picked import PickedLayout
 
 _FLOAT64 = np.dtype(np.float64)
 
@@ -84,7 +83,7 @@ def decompose_product(b: Matrix, a: Matrix, structure: Structure) -> Decompositi
         Where the blocks are. For one that does more than pick entries the product is formed.
     """
     layout = laid_out(structure, (b.shape[0], a.shape[1]))
-    if not isinstance(layout, PickedLayout):
+    if not (layout.blocks_are_cells and layout.proved):
         return decompose_view(b.astype(np.float64) @ a, structure)
     shifts = common_exponent(b), common_exponent(a)
     left, right = scaled(b, shifts[0]), scaled(a, shifts[1])

@@ -68,6 +68,7 @@ class Layout(ReadOnly, ABC):
     """
 
     proved: ClassVar[bool] = False  # whether S S^T = I is known without a test of the layout
+    blocks_are_cells: ClassVar[bool] = False  # whether each block is all rows times all columns of its cell
 
     def __init__(self, shape: Shape, block_shapes: Sequence[Shape]) -> None:
         self.shape = shape
@@ -82,6 +83,11 @@ class Layout(ReadOnly, ABC):
     def max_ranks(self) -> NDArray[np.int64]:
         """Largest rank of every block."""
         return locked(np.array(self.block_shapes, dtype=np.int64).min(axis=1))
+
+    @cached_property
+    def covers(self) -> bool:
+        """Whether the blocks hold every matrix whole: there are as many entries in them."""
+        return sum(p * q for p, q in self.block_shapes) == self.shape[0] * self.shape[1]
 
     @abstractmethod
     def split(self, matrix: Matrix) -> Sequence[Matrix]:

@@ -26,6 +26,7 @@ class PickedLayout(Layout):
     """Disjoint blocks of entries. Entries in no block are approximated by 0."""
 
     proved = True
+    blocks_are_cells = True
 
     def join(self, blocks: Sequence[Matrix]) -> Matrix:
         """Return a new matrix with the blocks in their places and 0 elsewhere."""
@@ -44,11 +45,6 @@ class PickedLayout(Layout):
             for rows, cols in self.cells():
                 rest[Block(_within(rows, start, start + len(rest)), cols).index] = 0
             yield rest
-
-    @cached_property
-    def covers(self) -> bool:
-        """Whether every entry of the matrix is in a block."""
-        return sum(p * q for p, q in self.block_shapes) == self.shape[0] * self.shape[1]
 
     def apply(self, factors: Factors, x: Matrix) -> Matrix:
         """Multiply block by block; blocks of rank 0 are passed over."""
