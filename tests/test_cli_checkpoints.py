@@ -13,7 +13,9 @@ from command import run
 from safetensors.numpy import load_file, save_file
 
 import lowrank_blocks as lb
+from lowrank_blocks.checkpoints.updates import iter_updates
 from lowrank_blocks.models.journal import FOLDER
+from lowrank_blocks.models.rest import left_out
 
 REPORTS = ["report.csv", "report.html", "report.json", "report.md"]
 ADAPTER = ["README.md", "adapter_config.json", "adapter_model.safetensors", "lowrank_blocks.json"]
@@ -95,6 +97,16 @@ def test_extract_says_what_is_lost(pair, tmp_path):
     assert made.left_out.share_held == pytest.approx(held / (held + 16))
     assert made.relative_error == pytest.approx(made.plan.relative_error, rel=1e-6)
     assert made.relative_error <= made.bound <= made.relative_error + 1e-6
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1.0, 1e300])
+def test_norms_of_what_is_left_out_hold_at_every_scale(scale):
+    changes = np.linspace(-1, 2, 70_000) * scale
+    base = {"q.weight": np.zeros((2, 2)), "q.bias": np.zeros(70_000), "k.bias": np.zeros(2)}
+    tuned = {"q.weight": scale * np.eye(2), "q.bias": changes, "k.bias": np.array([np.nan, 1.0])}
+    lost = left_out(iter_updates(base, tuned), {"q.bias": "not 2-D", "k.bias": "not 2-D"}, scale)
+    assert lost.norms["q.bias"] == pytest.approx(np.linalg.norm(changes / scale) * scale, rel=1e-12)
+    assert lost.norms["k.bias"] is None
 
 
 def test_a_plan_is_extracted_as_it_is(pair, tmp_path):

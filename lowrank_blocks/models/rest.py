@@ -15,7 +15,8 @@ from lowrank_blocks.checkpoints.tensors import widened
 from lowrank_blocks.checkpoints.updates import CHOSEN, Updates
 from lowrank_blocks.linalg import common_exponent, energy, scaled
 
-_SLAB = 1 << 20  # entries that are widened at a time
+_SLAB = 1 << 16  # entries that are widened at a time
+_PLAIN = 2.0**-400  # energies above it, and below its inverse, are sums of squares that did not vanish
 _EMBEDDING = re.compile(r"(^|[._])(wte|wpe|embed\w*|\w*embeddings?|shared)\.weight$")
 
 
@@ -96,9 +97,12 @@ def _norm(updates: Updates, name: str) -> float | None:
 
 def _norm_of(before: Matrix, after: Matrix) -> float:
     """Return the norm of a difference; infinite if an entry is not finite."""
-    with np.errstate(invalid="ignore"):
-        difference = np.subtract(widened(after), widened(before), dtype=np.float64)
+    with np.errstate(invalid="ignore", over="ignore"):
+        difference = np.subtract(widened(after), widened(before), dtype=np.float64)[None]
+        total = energy(difference)
+    if _PLAIN < total < 1 / _PLAIN:
+        return math.sqrt(total)
     if not np.isfinite(difference).all():
         return math.inf
-    exponent = common_exponent(difference[None])
-    return math.ldexp(math.sqrt(energy(scaled(difference[None], exponent))), exponent)
+    exponent = common_exponent(difference)  # squares may overflow or vanish
+    return math.ldexp(math.sqrt(energy(scaled(difference, exponent))), exponent)
