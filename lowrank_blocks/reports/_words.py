@@ -114,7 +114,8 @@ def _plan(comparison: ModelComparison, single: tuple[str, ModelPlan]) -> str:
     used = ", ".join(f"{count} × {structure}" for structure, count in counts.most_common())
     if _ties(found.relative_error, single[1].relative_error):
         return (
-            f"A structure of its own for every matrix gains nothing over {structure_of(single[0])} ({used})."
+            "The plan that was found, which may choose a structure for every matrix, gains nothing over "
+            f"{structure_of(single[0])} ({used})."
         )
     return (
         f"A structure of its own for every matrix (the plan: {used}) has "
