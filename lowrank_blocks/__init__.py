@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from lowrank_blocks.solver.calls import approximate, decompose, error_curve
     from lowrank_blocks.solver.curves import ErrorCurve
     from lowrank_blocks.solver.decomposition import Decomposition
+    from lowrank_blocks.solver.weights import Activations
     from lowrank_blocks.structures.base import Layout, Structure
     from lowrank_blocks.structures.blocks import Blocks
     from lowrank_blocks.structures.cells import Block
@@ -71,6 +72,7 @@ _NAMES = {
     "reports.compare": ["compare"],
     "solver.curves": ["ErrorCurve"],
     "solver.decomposition": ["Decomposition"],
+    "solver.weights": ["Activations"],
     "datasets.example": ["load_example"],
     "models.comparison": ["ModelComparison"],
     "models.comparing": ["compare_checkpoints"],
@@ -114,6 +116,7 @@ _HOME = {name: module for module, names in _NAMES.items() for name in names}
 __all__ = [
     "HODLR",
     "Accuracy",
+    "Activations",
     "Approximation",
     "BestPartition",
     "Block",

@@ -9,6 +9,7 @@ from lowrank_blocks.linalg.energies import energy, norm_rounding, tail_energy
 from lowrank_blocks.linalg.factors import BlockFactors, leading_factors
 from lowrank_blocks.linalg.lapack import orthonormal_columns
 from lowrank_blocks.linalg.packed import Factors, PackedFactors, stacks_of
+from lowrank_blocks.linalg.roots import Root, root_of, root_of_moment
 from lowrank_blocks.linalg.scaling import common_exponent, safe_exponent, scaled
 from lowrank_blocks.linalg.sequences import BlockSequence, Ragged
 from lowrank_blocks.linalg.threads import set_workers
@@ -24,6 +25,7 @@ __all__ = [
     "PackedFactors",
     "Ragged",
     "Reduced",
+    "Root",
     "Spectrum",
     "block_spectra",
     "common_exponent",
@@ -33,6 +35,8 @@ __all__ = [
     "orthonormal_columns",
     "product_rounding",
     "promise",
+    "root_of",
+    "root_of_moment",
     "safe_exponent",
     "scaled",
     "set_workers",

@@ -36,6 +36,8 @@ class Row:
     n_with_positions : int or None
         Where the values choose which entries are stored, as of `Sparse`: `n_parameters` and one integer for
         each position. Budgets do not charge positions.
+    plain_relative_error : float or None
+        Under weights, in whose norm all other errors are: the relative error in the plain Frobenius norm.
     """
 
     label: str
@@ -50,6 +52,7 @@ class Row:
     gap: float | None = None
     partition: str = ""
     n_with_positions: int | None = None
+    plain_relative_error: float | None = None
 
 
 COLUMNS = tuple(field.name for field in fields(Row))

@@ -24,6 +24,22 @@ from lowrank_blocks.structures.checked import laid_out
 TIE = 1e-12  # relative errors closer than this differ by rounding only
 
 
+@dataclass(frozen=True)
+class Plain:
+    """Errors in the plain Frobenius norm of what is best in a weighted one.
+
+    Attributes
+    ----------
+    error : float
+        ``||dW - X||_F``.
+    relative_error : float
+        ``error / ||dW||_F``; 0 for a matrix of zeros.
+    """
+
+    error: float
+    relative_error: float
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Approximation(ReadOnly, Products):
     """The best approximation of a matrix by blocks of given ranks.
@@ -64,6 +80,9 @@ class Approximation(ReadOnly, Products):
     accuracy : Accuracy
         How the factors of every block were computed, and a certified bound on how far rounding can
         have moved their error.
+    plain : Plain or None
+        Of an approximation under weights, whose errors are all in the weighted norm: its errors in the plain
+        Frobenius norm. None without weights.
 
     Examples
     --------
@@ -88,6 +107,7 @@ class Approximation(ReadOnly, Products):
     accuracy: Accuracy = field(repr=False)
     budget: int | None = None
     unit_cost: int | None = None
+    plain: Plain | None = None
 
     # Lets `ndarray @ approximation` reach __rmatmul__ instead of looping over entries.
     __array_ufunc__ = None
@@ -179,7 +199,7 @@ class Approximation(ReadOnly, Products):
         return (
             f"Approximation({self.structure!r} of a {m}×{n} matrix, {ranks_text(self.ranks)}, "
             f"{self.n_parameters} parameters, relative error {self.relative_error:.4g}"
-            f"{self._gap_text()}"
+            f"{self._gap_text()}{self._plain_text()}"
             f"{self.note and f'; {self.note}'})"
         )
 
@@ -191,6 +211,11 @@ class Approximation(ReadOnly, Products):
         if self.guarantee != "greedy ranks" or self.gap is None:
             return ""
         return f", greedy ranks, gap at most {self.gap:.2g}"
+
+    def _plain_text(self) -> str:
+        return (
+            f" in the weighted norm, {self.plain.relative_error:.4g} in the plain one" if self.plain else ""
+        )
 
 
 def _order(blocks: Sequence[Block], transposed: Sequence[Block]) -> list[int]:

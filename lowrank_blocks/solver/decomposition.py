@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -106,6 +107,10 @@ class Decomposition(ReadOnly):
     def relative_error(self, ranks: object) -> float:
         """Return `error` divided by the norm of the matrix; 0 for a matrix of zeros."""
         return self._ledger.relative_error(self._checked(ranks))
+
+    def plain_relative_error(self, ranks: object) -> float | None:
+        """Return the relative error in the plain norm of what is best under weights; None without weights."""
+        return None
 
     def positions(self, ranks: object) -> int:
         """Return how many integers say where the numbers lie that ranks store; 0 where the structure does."""
@@ -240,18 +245,16 @@ def decompose_view(matrix: Matrix, structure: Structure, found: BlockSpectra | N
         known.
     """
     layout = laid_out(structure, (matrix.shape[0], matrix.shape[1]))
+    known = solved(matrix, layout, layout.rank_costs, found)
+    return Decomposition(structure=structure, shape=layout.shape, **known)
+
+
+def solved(matrix: Matrix, layout: Layout, costs: Ranks, found: BlockSpectra | None = None) -> dict[str, Any]:
+    """Return what a decomposition holds of the spectra of a matrix, those of its blocks on a layout."""
     exponent = common_exponent(matrix)
     if found is None:
         found = block_spectra(layout.split(matrix), exponent, promise(matrix.dtype))
-    costs = locked(layout.rank_costs)
+    costs = locked(costs)
     ledger = Ledger(Offer.made(found.values, costs), energy(layout.outside(matrix), exponent))
     require_norm(ledger.norm, exponent)
-    return Decomposition(
-        structure=structure,
-        shape=layout.shape,
-        costs=costs,
-        _matrix=matrix,
-        _exponent=exponent,
-        _found=found,
-        _ledger=ledger,
-    )
+    return {"costs": costs, "_matrix": matrix, "_exponent": exponent, "_found": found, "_ledger": ledger}
