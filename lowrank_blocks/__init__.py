@@ -13,7 +13,7 @@ from lowrank_blocks._version import __version__ as __version__
 if TYPE_CHECKING:
     from lowrank_blocks.adapters.loading import load_adapter
     from lowrank_blocks.adapters.writing import write_adapter
-    from lowrank_blocks.allocation.adaptive import adaptive
+    from lowrank_blocks.allocation.adaptive import Adaptive, adaptive
     from lowrank_blocks.allocation.base import Guarantee
     from lowrank_blocks.allocation.budgets import fraction_budget, rank_budget
     from lowrank_blocks.allocation.uniform import uniform
@@ -93,7 +93,7 @@ _NAMES = {
         "plot_residual",
         "plot_spectra",
     ],
-    "allocation.adaptive": ["adaptive"],
+    "allocation.adaptive": ["Adaptive", "adaptive"],
     "allocation.base": ["Guarantee"],
     "allocation.uniform": ["uniform"],
     "reports.report": ["Report"],
@@ -117,6 +117,7 @@ __all__ = [
     "HODLR",
     "Accuracy",
     "Activations",
+    "Adaptive",
     "Approximation",
     "BestPartition",
     "Block",

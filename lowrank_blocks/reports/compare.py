@@ -104,7 +104,7 @@ _Priced = tuple[Row, int]  # with the least budget that buys any rank
 
 def _row(parts: Decomposition, budget: int, allocation: Allocation) -> _Priced:
     choice = parts.choose_ranks(budget, allocate=allocation)
-    spent = int(choice.ranks @ parts.costs)
+    spent = parts.price(choice)
     relative_error = parts.relative_error(choice.ranks)
     given = choice.guarantee is Guarantee.GIVEN
     row = Row(

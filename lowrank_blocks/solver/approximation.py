@@ -14,7 +14,7 @@ from lowrank_blocks._results import ReadOnly, lock_all
 from lowrank_blocks._tables import Table
 from lowrank_blocks._validation import Matrix, Shape
 from lowrank_blocks.allocation.budgets import no_rank_note
-from lowrank_blocks.allocation.offers import Ranks
+from lowrank_blocks.allocation.offers import Ranks, price
 from lowrank_blocks.linalg import Accuracy, Factors
 from lowrank_blocks.solver.products import Products
 from lowrank_blocks.structures.base import Layout, Structure
@@ -83,6 +83,9 @@ class Approximation(ReadOnly, Products):
     plain : Plain or None
         Of an approximation under weights, whose errors are all in the weighted norm: its errors in the plain
         Frobenius norm. None without weights.
+    dense : bool
+        Whether blocks of full rank are stored whole: one of their factors is the block, and the other the
+        identity, which is not stored.
 
     Examples
     --------
@@ -108,6 +111,7 @@ class Approximation(ReadOnly, Products):
     budget: int | None = None
     unit_cost: int | None = None
     plain: Plain | None = None
+    dense: bool = False
 
     # Lets `ndarray @ approximation` reach __rmatmul__ instead of looping over entries.
     __array_ufunc__ = None
@@ -115,7 +119,10 @@ class Approximation(ReadOnly, Products):
     @property
     def n_parameters(self) -> int:
         """Count of stored numbers in all factors; the positions of blocks are not charged."""
-        return int(self.ranks @ self._layout.rank_costs)
+        layout = self._layout
+        return price(
+            self.ranks, layout.rank_costs, layout.max_ranks, layout.dense_costs if self.dense else None
+        )
 
     @property
     def n_with_positions(self) -> int:

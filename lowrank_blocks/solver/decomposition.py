@@ -29,6 +29,7 @@ from lowrank_blocks.linalg import (
     Accuracy,
     BlockFactors,
     BlockSpectra,
+    PackedFactors,
     Spectrum,
     block_spectra,
     common_exponent,
@@ -38,7 +39,7 @@ from lowrank_blocks.linalg import (
     scaled,
 )
 from lowrank_blocks.solver.approximation import Approximation
-from lowrank_blocks.solver.assembly import assembled, energy, require_norm
+from lowrank_blocks.solver.assembly import assembled, energy, require_norm, whole_factors
 from lowrank_blocks.solver.curves import ErrorCurve, as_budgets, pareto
 from lowrank_blocks.structures.base import Layout, Structure
 from lowrank_blocks.structures.checked import laid_out
@@ -174,8 +175,12 @@ class Decomposition(ReadOnly):
         return ErrorCurve(label, self.shape, locked(counts), locked(errors), None, stairs if needed else None)
 
     def _point(self, allocation: Allocation, budget: int) -> Point:
-        ranks = allocation.choose(self._ledger.offer, budget).ranks
-        return Point(int(ranks @ self.costs), self._ledger.relative_error(ranks))
+        choice = allocation.choose(self._ledger.offer, budget)
+        return Point(self.price(choice), self._ledger.relative_error(choice.ranks))
+
+    def price(self, choice: RankChoice) -> int:
+        """Return the numbers that a choice stores."""
+        return self._ledger.offer.price(choice.ranks, dense=choice.dense)
 
     def _checked(self, ranks: object) -> Ranks:
         return check_ranks(ranks, self._ledger.offer.max_ranks)
@@ -185,8 +190,8 @@ class Decomposition(ReadOnly):
         return f"Decomposition({self.structure!r} of a {m}×{n} matrix, {len(self.costs)} blocks)"
 
     def _truncate(self, choice: RankChoice) -> Approximation:
-        found = self._factors(choice.ranks)
-        return assembled(
+        found = self._dense_factors(choice.ranks) if choice.dense else self._factors(choice.ranks)
+        made = assembled(
             self.shape,
             self.structure,
             # The error that is reported comes from the spectra, and is as uncertain as they are.
@@ -198,6 +203,24 @@ class Decomposition(ReadOnly):
             norm_bound=self._norm_bound,
             guarantee=choice.guarantee,
             lower_bound=self.lower_bound(choice),
+        )
+        return replace(made, dense=True) if choice.dense else made
+
+    def _dense_factors(self, ranks: Ranks) -> BlockFactors:
+        """Return factors; of a block of full rank one is the block, and the other the identity."""
+        whole = ranks == self._ledger.offer.max_ranks
+        found = self._factors(np.where(whole, 0, ranks))
+        blocks = self._layout.split(self._matrix)
+        kind = found.factors[0][0].dtype
+        pairs = [
+            whole_factors(np.asarray(blocks[k], dtype=kind)) if whole[k] else pair
+            for k, pair in enumerate(found.factors)
+        ]
+        return replace(
+            found,
+            factors=PackedFactors.of_pairs(pairs),
+            excess=np.where(whole, 0.0, found.excess),
+            methods=tuple("dense" if w else m for w, m in zip(whole.tolist(), found.methods, strict=True)),
         )
 
     def _factors(self, ranks: Ranks) -> BlockFactors:
@@ -255,6 +278,8 @@ def solved(matrix: Matrix, layout: Layout, costs: Ranks, found: BlockSpectra | N
     if found is None:
         found = block_spectra(layout.split(matrix), exponent, promise(matrix.dtype))
     costs = locked(costs)
-    ledger = Ledger(Offer.made(found.values, costs), energy(layout.outside(matrix), exponent))
+    ledger = Ledger(
+        Offer.made(found.values, costs, layout.dense_costs), energy(layout.outside(matrix), exponent)
+    )
     require_norm(ledger.norm, exponent)
     return {"costs": costs, "_matrix": matrix, "_exponent": exponent, "_found": found, "_ledger": ledger}

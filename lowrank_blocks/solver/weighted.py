@@ -14,7 +14,7 @@ from lowrank_blocks.allocation.adaptive import adaptive
 from lowrank_blocks.allocation.base import Allocate, RankChoice
 from lowrank_blocks.linalg import common_exponent
 from lowrank_blocks.solver.approximation import Approximation, Plain
-from lowrank_blocks.solver.assembly import energy, row_slabs
+from lowrank_blocks.solver.assembly import energy, row_slabs, whole_factors
 from lowrank_blocks.solver.curves import ErrorCurve
 from lowrank_blocks.solver.decomposition import Decomposition, decompose_view, solved
 from lowrank_blocks.solver.weights import Weight, Weights
@@ -123,6 +123,11 @@ def restored(made: Approximation, matrix: Matrix, weights: Weights) -> Approxima
     """Return the approximation of a matrix whose weighted matrix has this one."""
     layout = laid_out(made.structure, (matrix.shape[0], matrix.shape[1]))
     factors = tuple(_restored(made.factors, layout, matrix, weights))
+    if made.dense:
+        whole = (made.ranks == layout.max_ranks).tolist()
+        factors = tuple(
+            whole_factors(b @ a) if w else (b, a) for (b, a), w in zip(factors, whole, strict=True)
+        )
     lock_all(factors)
     found = replace(made, shape=layout.shape, factors=factors)
     return replace(found, plain=_plain(found, matrix))

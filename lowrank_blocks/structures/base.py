@@ -89,6 +89,11 @@ class Layout(ReadOnly, ABC):
         return locked(np.array(self.block_shapes, dtype=np.int64).sum(axis=1))
 
     @cached_property
+    def dense_costs(self) -> NDArray[np.int64]:
+        """Numbers for which a block may be stored whole: all its entries."""
+        return locked(np.array(self.block_shapes, dtype=np.int64).prod(axis=1))
+
+    @cached_property
     def max_ranks(self) -> NDArray[np.int64]:
         """Largest rank of every block."""
         return locked(np.array(self.block_shapes, dtype=np.int64).min(axis=1))
