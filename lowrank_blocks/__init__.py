@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lowrank_blocks.models.comparison import ModelComparison
     from lowrank_blocks.models.extraction import Extraction, extract
     from lowrank_blocks.models.layers import LayerRanks, allocate_ranks
+    from lowrank_blocks.models.moments import second_moments
     from lowrank_blocks.models.plans import ModelPlan, plan
     from lowrank_blocks.models.recompression import recompress_adapter
     from lowrank_blocks.plotting import (
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from lowrank_blocks.reports.comparison import Comparison, Row
     from lowrank_blocks.reports.report import Report
     from lowrank_blocks.search.curves import partition_curve
+    from lowrank_blocks.search.orders import find_order
     from lowrank_blocks.search.partitions import BestPartition, best_partition
     from lowrank_blocks.solver.approximation import Approximation
     from lowrank_blocks.solver.calls import approximate, decompose, error_curve
@@ -77,6 +79,7 @@ _NAMES = {
     "models.comparison": ["ModelComparison"],
     "models.comparing": ["compare_checkpoints"],
     "models.extraction": ["Extraction", "extract"],
+    "models.moments": ["second_moments"],
     "models.layers": ["LayerRanks", "allocate_ranks"],
     "models.recompression": ["recompress_adapter"],
     "models.plans": ["ModelPlan", "plan"],
@@ -99,6 +102,7 @@ _NAMES = {
     "reports.report": ["Report"],
     "search.partitions": ["BestPartition", "best_partition"],
     "search.curves": ["partition_curve"],
+    "search.orders": ["find_order"],
     "solver.calls": ["approximate", "decompose", "error_curve"],
     "linalg": ["Accuracy", "set_workers"],
     "structures.circulant": ["BlockCirculant"],
@@ -152,6 +156,7 @@ __all__ = [
     "decompose",
     "error_curve",
     "extract",
+    "find_order",
     "fraction_budget",
     "head_order",
     "iter_updates",
@@ -170,6 +175,7 @@ __all__ = [
     "plot_spectra",
     "rank_budget",
     "recompress_adapter",
+    "second_moments",
     "set_workers",
     "stride_order",
     "synthetic",

@@ -7,7 +7,7 @@ from lowrank_blocks.linalg.bounds import Accuracy, promise
 from lowrank_blocks.linalg.cores import Core, Reduced, product_rounding
 from lowrank_blocks.linalg.energies import energy, norm_rounding, tail_energy
 from lowrank_blocks.linalg.factors import BlockFactors, leading_factors
-from lowrank_blocks.linalg.lapack import orthonormal_columns
+from lowrank_blocks.linalg.lapack import eigenpairs, orthonormal_columns
 from lowrank_blocks.linalg.packed import Factors, PackedFactors, stacks_of
 from lowrank_blocks.linalg.roots import Root, root_of, root_of_moment
 from lowrank_blocks.linalg.scaling import common_exponent, safe_exponent, scaled
@@ -29,6 +29,7 @@ __all__ = [
     "Spectrum",
     "block_spectra",
     "common_exponent",
+    "eigenpairs",
     "energy",
     "leading_factors",
     "norm_rounding",
