@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from lowrank_blocks._validation import Matrix, as_count, as_matrix
 from lowrank_blocks.allocation.budgets import as_budget
 from lowrank_blocks.linalg import common_exponent, eigenpairs, scaled
+from lowrank_blocks.solver.approximation import TIE
 from lowrank_blocks.solver.decomposition import decompose_view
 from lowrank_blocks.structures.base import Structure
 from lowrank_blocks.structures.checked import as_structure
@@ -80,10 +81,11 @@ def find_order(
         ordered = wide if rows is None else wide[rows]
         ordered = ordered if cols is None else ordered[:, cols]
         parts = decompose_view(ordered, structure)
-        return parts.error(parts.choose_ranks(count).ranks)
+        return parts.relative_error(parts.choose_ranks(count).ranks)
 
     pairs = list(product(*([None, *orders] for orders in _orders(wide, rng))))
-    rows, cols = pairs[int(np.argmin([error(*pair) for pair in pairs]))]  # the natural orders come first
+    errors = np.array([error(*pair) for pair in pairs])
+    rows, cols = pairs[int(np.argmax(errors <= errors.min() + TIE))]  # the natural orders come first
     return structure if rows is None and cols is None else Reordered(structure, rows=rows, cols=cols)
 
 
