@@ -61,7 +61,9 @@ def is_embedding(name: str) -> bool:
     return _EMBEDDING.search(name) is not None
 
 
-def left_out(updates: Updates, reasons: Mapping[str, str], held: float) -> LeftOut:
+def left_out(
+    updates: Updates, reasons: Mapping[str, str], held: float, norms: Mapping[str, float | None]
+) -> LeftOut:
     """Return what is left out, with the norms of the differences; one tensor is held in memory at a time.
 
     Parameters
@@ -72,17 +74,20 @@ def left_out(updates: Updates, reasons: Mapping[str, str], held: float) -> LeftO
         The tensors, and why each is left out.
     held : float
         Norm of the difference of the others.
+    norms : dict of str to float or None
+        Of tensors for which `norm_of_difference` is known.
     """
-    return LeftOut(dict(reasons), {name: _norm(updates, name) for name in reasons}, held)
+    found = {name: norms[name] if name in norms else norm_of_difference(updates, name) for name in reasons}
+    return LeftOut(dict(reasons), found, held)
 
 
-def whole_tensors(updates: Updates, reasons: Mapping[str, str]) -> dict[str, Matrix]:
+def whole_tensors(updates: Updates, reasons: Mapping[str, str], lost: LeftOut) -> dict[str, Matrix]:
     """Return the fine-tuned tensors that changed, have the base's shape, and were not excluded by choice."""
     names = (name for name, reason in reasons.items() if reason not in CHOSEN)
-    return {name: updates.tuned.read(name) for name in names if _norm(updates, name)}
+    return {name: updates.tuned.read(name) for name in names if lost.norms[name]}
 
 
-def _norm(updates: Updates, name: str) -> float | None:
+def norm_of_difference(updates: Updates, name: str) -> float | None:
     """Return the norm of the difference of a tensor of floats; None where there is none."""
     sides = updates.base, updates.tuned
     if any(name not in side.tensors or "float" not in side.tensors[name].dtype for side in sides):

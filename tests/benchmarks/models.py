@@ -35,7 +35,7 @@ def leading(side):
     cases = {name: target(name, side, side) for name in ("power law", "rank 16 + noise")}
     cases["power law, exponent 0.5"] = lb.synthetic.power_law((side, side), exponent=0.5).matrix
     calls = [
-        (partial(candidate, dW, lb.Global(), [2 * RANK + 4]), partial(decompose_view, dW, lb.Global()))
+        (partial(candidate, dW, lb.Global(), RANK), partial(decompose_view, dW, lb.Global()))
         for dW in cases.values()
     ]
     rows = [
