@@ -130,14 +130,15 @@ def _truncated(whole: Solved, ranks: Indices, exponent: int, single: bool) -> So
     """
     b, a = whole.pack.stacks()
     tails = np.sqrt(tail_energy(_values(whole.pack, exponent)))
-    norms = np.hypot(whole.error, tails[:, 0])
+    norms, inner = np.hypot(whole.error, tails[:, 0]), (b.shape[2], max(whole.pack.shape))
+    b, a = b[:, :, : ranks.max()], a[:, : ranks.max()]
     if single:
         kept = np.arange(b.shape[2]) < ranks[:, None]
         b, a, moved = in_single(b * kept[:, None], a * kept[:, :, None])
     return Solved(
         Pack.of_stacks(b, a, ranks),
         np.hypot(whole.error, tails[np.arange(len(ranks)), ranks]),
-        whole.excess + raised(2 * lapack_norm(norms, (b.shape[2], max(whole.pack.shape))), 0),
+        whole.excess + raised(2 * lapack_norm(norms, inner), 0),
         np.ldexp(moved, -exponent) if single else np.zeros(len(ranks)),
         ["zero" if rank == 0 else method for rank, method in zip(ranks, whole.methods, strict=True)],
     )

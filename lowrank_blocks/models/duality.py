@@ -8,6 +8,7 @@ and ranks within the budget leave (weak duality). It is largest where the count 
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -74,12 +75,21 @@ class Duality:
         low, high = 0.0, 2 * max(steps.richest for candidates in self.steps for steps in candidates)
         if self.taken(low)[1] <= self.budget:
             return low, low
+        if all(len(candidates) == 1 for candidates in self.steps):
+            return self._around_a_price()
         for _ in range(_HALVINGS):
             middle = math.sqrt(low * high) if low else high * 2.0**-8
             if not low < middle < high or high - low <= _CLOSE * high:
                 break
             low, high = (middle, high) if self.taken(middle)[1] > self.budget else (low, middle)
         return low, high
+
+    def _around_a_price(self) -> tuple[float, float]:
+        """Return the same without alternatives, where counts change at the prices of values only."""
+        prices = all_prices([steps for (steps,) in self.steps])
+        fitting = bisect_right(prices, self.budget, key=lambda price: self.taken(price)[1])
+        high = float(prices[fitting - 1])
+        return math.nextafter(high, 0.0), high
 
     @cached_property
     def least_energy(self) -> tuple[float, float]:
@@ -105,6 +115,12 @@ class Duality:
         return tuple(found)
 
 
+def all_prices(steps: Sequence[Steps]) -> Floats:
+    """Return the energies per stored number of all values, descending."""
+    prices: Floats = np.unique(np.concatenate([-s.prices for s in steps]))[::-1]
+    return prices
+
+
 def hull(matrices: Sequence[Sequence[Candidate]], most: int, points: int) -> tuple[NDArray[np.int64], Floats]:
     """Return counts at which no structures and ranks leave less than the relative errors returned with them.
 
@@ -114,8 +130,8 @@ def hull(matrices: Sequence[Sequence[Candidate]], most: int, points: int) -> tup
     dual = Duality(matrices, most, common_unit([c for candidates in matrices for c in candidates]))
     steps = [s for candidates in dual.steps for s in candidates]
     least = max(dual.high, *(s.ceilings.max(initial=0.0) for s in steps))
-    all_prices = np.unique(np.concatenate([-s.prices for s in steps]))[::-1]
-    prices = np.append(all_prices[all_prices >= least], least)  # at the last all is bought that is worth it
+    prices = all_prices(steps)
+    prices = np.append(prices[prices >= least], least)  # at the last all is bought that is worth it
     picked = np.unique(np.geomspace(1, len(prices), points).astype(np.int64)) - 1
     multipliers = np.append(2 * max(s.richest for s in steps), prices[picked])
     counts, energies = np.zeros(len(multipliers), dtype=np.int64), np.zeros(len(multipliers))

@@ -103,7 +103,8 @@ def norm_of_difference(updates: Updates, name: str) -> float | None:
 def _norm_of(before: Matrix, after: Matrix) -> float:
     """Return the norm of a difference; infinite if an entry is not finite."""
     with np.errstate(invalid="ignore", over="ignore"):
-        difference = np.subtract(widened(after), widened(before), dtype=np.float64)[None]
+        wide = (widened(side, copy=False) for side in (after, before))
+        difference = np.subtract(*wide, dtype=np.float64)[None]
         total = energy(difference)
     if _PLAIN < total < 1 / _PLAIN:
         return math.sqrt(total)
