@@ -59,6 +59,18 @@ def duels(calls):
     ]
 
 
+def turns(calls):
+    """Return of every call the median of its ratio to the last one, and its median in seconds.
+
+    All are called once a turn; there are 3 to 15 turns after one to warm up, by how long it took.
+    """
+    first = sum(rival_seconds(call) for call in calls)
+    count = min(max(int(_patience * len(calls) / first), 3), 15)
+    taken = np.array([[rival_seconds(call) for call in calls] for _ in range(count)])
+    ratios = np.median(taken / taken[:, -1:], axis=0)
+    return list(zip(ratios.tolist(), np.median(taken, axis=0).tolist(), strict=True))
+
+
 def gemm_rate(side=1024, repeats=5):
     """Return the flops a second of a matrix product at one BLAS thread."""
     x = np.random.default_rng(0).standard_normal((side, side))
