@@ -20,7 +20,7 @@ from lowrank_blocks.models.steps import Steps
 
 _HALVINGS = 200  # at most; a multiplier is found to the last bit long before
 _CLOSE = 1e-14  # multipliers, relative to each other, between which nothing is searched
-_ROUNDING = 1e-13  # of a Lagrangian: what the rounding of its sums may add, many times over
+ROUNDING = 1e-13  # of a Lagrangian: what the rounding of its sums may add, many times over
 
 
 class Duality:
@@ -92,12 +92,16 @@ class Duality:
         return math.nextafter(high, 0.0), high
 
     @cached_property
+    def usable(self) -> int:
+        """The most numbers within the budget that can be stored at all."""
+        unit = math.gcd(*(cost for m in self.matrices for c in m for cost in c.costs.tolist()))
+        return self.budget - self.budget % unit
+
+    @cached_property
     def least_energy(self) -> tuple[float, float]:
         """The Lagrangian bound on the energy left, and what rounding may have added to it."""
-        unit = math.gcd(*(cost for m in self.matrices for c in m for cost in c.costs.tolist()))
-        usable = self.budget - self.budget % unit
         totals = [(self.taken(value)[2], value) for value in {self.low, self.high}]
-        return max((max(total - value * usable, 0.0), _ROUNDING * total) for total, value in totals)
+        return max((max(total - value * self.usable, 0.0), ROUNDING * total) for total, value in totals)
 
     def lacking(self, loss: float) -> tuple[tuple[int, int], ...]:
         """Return the candidates whose unseen values could change the answer.
