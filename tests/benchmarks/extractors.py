@@ -173,7 +173,7 @@ def from_memory(pair):
 
 
 def measured(pair):
-    """Return rows of ratios to the loop of SVDs, seconds and errors; all ways in turns."""
+    """Return rows of ratios to the loop of SVDs, of processor time, too, seconds and errors; all in turns."""
     torch.set_num_threads(1)
     with processes(2) as executor:
         groups = {
@@ -184,8 +184,9 @@ def measured(pair):
         across = pair.extract("adaptive").relative_error
     rows = []
     for group, ways in groups.items():
-        rows.append([group, "", "", ""])
-        for (name, _, factors), (ratio, taken) in zip(ways, found, strict=False):
+        rows.append([group, *[""] * 4])
+        for (name, _, factors), ((taken, _), (ratio, busy)) in zip(ways, found, strict=False):
             error = pair.error(factors()) if factors else across
-            rows.append([name, f"{ratio:.2f}", f"{taken:.2f} s", f"{error:.6f}"])
+            here = "" if "processes" in name else f"{busy:.2f}"
+            rows.append([name, f"{ratio:.2f}", here, f"{taken:.2f} s", f"{error:.6f}"])
     return rows

@@ -8,6 +8,7 @@ python tests/benchmarks/models.py --write [--pair F]  into docs/model-benchmarks
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import time
 import tracemalloc
@@ -87,7 +88,13 @@ def pair(folder):
 
     found = Pair(folder)
     rows = measured(found)
-    columns = [f"{len(found.updates)} matrices, rank {RANK}", "time / `torch.linalg.svd`", "time", "error"]
+    columns = [
+        f"{len(found.updates)} matrices, rank {RANK}",
+        "time / SVD",
+        "processor / SVD",
+        "time",
+        "error",
+    ]
     grown = ", ".join(f"{found.private_memory(ranks):.0f} MiB ({ranks})" for ranks in ("uniform", "adaptive"))
     largest = max(dW.size for dW in found.updates.values()) * 8 / 2**20
     lines = [
@@ -103,7 +110,7 @@ INTRODUCTION = """# Benchmarks of whole models
 
 Written by `tests/benchmarks/models.py --write` ({machine}, numpy {numpy}, scipy {scipy}).
 One BLAS thread and one worker. Calls alternate in one process, and ratios are medians of those of every
-turn. Below 1 we are faster.
+turn. Below 1 we are faster. On {cpus} processors, whose load average was {load:.1f} at the start.
 
 ## Leading values of a budget of rank {rank}, against the whole spectrum
 """
@@ -122,13 +129,15 @@ The encoder matrices of the pair of notebook 06, in float32. `extract` reads the
 measures what is left out and writes the adapter; hashes and what is left out have a thread beside the
 solver. mergekit is its command `mergekit-extract-lora`, called in this process. PEFT is the function that
 its `convert_to_lora` calls for every module. Both solve by `torch.linalg.svd`, and torch has one thread.
-Errors are relative to the norm of all these updates together.
+Ratios are to a loop over `torch.linalg.svd` alone; those of processor time count all threads of the process,
+and hardly depend on what else the machine does. Errors are relative to the norm of all these updates.
 """
 
 
 def report(quick, folder):
     """Return the page."""
     machine = {"machine": platform.machine(), "numpy": np.__version__, "scipy": scipy.__version__}
+    machine |= {"cpus": os.cpu_count(), "load": os.getloadavg()[0]}
     parts = [
         INTRODUCTION.format(rank=RANK, **machine),
         leading([(256, (1.0,))] if quick else [(2048, (0.5, 1.0)), (4096, (0.5, 1.0))]),
