@@ -14,7 +14,7 @@ from lowrank_blocks.checkpoints.tensors import Checkpoint
 from lowrank_blocks.checkpoints.updates import Updates
 from lowrank_blocks.models.rest import norm_of_difference
 
-_PIECE = 1 << 20  # bytes that are hashed at a time; numpy and hashlib let other threads run meanwhile
+_PIECE = 1 << 18  # bytes that are hashed at a time; numpy and hashlib let other threads run meanwhile
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,11 @@ class _Reader:
         return {file.name: self._hash(file) for file in files if file.is_file()}
 
     def _hash(self, file: Path) -> str:
-        found = hashlib.sha256()
+        found, piece = hashlib.sha256(), memoryview(bytearray(_PIECE))
         with file.open("rb", buffering=0) as stream:
-            while piece := stream.read(_PIECE):
+            while count := stream.readinto(piece):
                 self._go_on()
-                found.update(piece)
+                found.update(piece[:count])
         return found.hexdigest()
 
     def _go_on(self) -> None:

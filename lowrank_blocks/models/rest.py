@@ -95,16 +95,17 @@ def norm_of_difference(updates: Updates, name: str) -> float | None:
     if updates.base.tensors[name].shape != updates.tuned.tensors[name].shape:
         return None
     before, after = (side.read(name).reshape(-1) for side in sides)
-    norms = [_norm_of(before[i : i + _SLAB], after[i : i + _SLAB]) for i in range(0, len(before), _SLAB)]
-    norm = math.hypot(*norms)
+    space = np.empty((1, min(_SLAB, len(before))))
+    slabs = (slice(i, i + _SLAB) for i in range(0, len(before), _SLAB))
+    norm = math.hypot(*(_norm_of(before[slab], after[slab], space) for slab in slabs))
     return norm if math.isfinite(norm) else None
 
 
-def _norm_of(before: Matrix, after: Matrix) -> float:
-    """Return the norm of a difference; infinite if an entry is not finite."""
+def _norm_of(before: Matrix, after: Matrix, space: Matrix) -> float:
+    """Return the norm of a difference, formed in some space; infinite if an entry is not finite."""
     with np.errstate(invalid="ignore", over="ignore"):
-        wide = (widened(side, copy=False) for side in (after, before))
-        difference = np.subtract(*wide, dtype=np.float64)[None]
+        wide_before, wide_after = widened(before, copy=False), widened(after, copy=False)
+        difference = np.subtract(wide_after, wide_before, out=space[:, : len(before)], dtype=np.float64)
         total = energy(difference)
     if _PLAIN < total < 1 / _PLAIN:
         return math.sqrt(total)
