@@ -104,7 +104,7 @@ def test_norms_of_what_is_left_out_hold_at_every_scale(scale):
     changes = np.linspace(-1, 2, 70_000) * scale
     base = {"q.weight": np.zeros((2, 2)), "q.bias": np.zeros(70_000), "k.bias": np.zeros(2)}
     tuned = {"q.weight": scale * np.eye(2), "q.bias": changes, "k.bias": np.array([np.nan, 1.0])}
-    lost = left_out(iter_updates(base, tuned), {"q.bias": "not 2-D", "k.bias": "not 2-D"}, scale)
+    lost = left_out(iter_updates(base, tuned), {"q.bias": "not 2-D", "k.bias": "not 2-D"}, scale, {})
     assert lost.norms["q.bias"] == pytest.approx(np.linalg.norm(changes / scale) * scale, rel=1e-12)
     assert lost.norms["k.bias"] is None
 
@@ -265,7 +265,9 @@ def test_an_unwritable_folder_is_named_before_the_work(pair, tmp_path, capsys):
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("command", [["compare", "--blocks", "2"], ["extract", "--ranks", "plan"]])
+@pytest.mark.parametrize(
+    "command", [["compare", "--blocks", "2"], ["extract", "--ranks", "plan"], ["extract"]]
+)
 def test_reports_do_not_depend_on_the_workers(pair, tmp_path, command):
     name, *options = command
     for out, more in (("alone", []), ("together", ["--workers", "2"])):

@@ -24,7 +24,9 @@ def cluster():
         yield made
 
 
-@pytest.mark.parametrize("command", [["compare", "--blocks", "2"], ["extract", "--ranks", "plan"]])
+@pytest.mark.parametrize(
+    "command", [["compare", "--blocks", "2"], ["extract", "--ranks", "plan"], ["extract"]]
+)
 def test_reports_of_a_cluster_are_those_of_one_process(cluster, tmp_path, command):
     pair = write_pair(tmp_path)
     name, *options = command

@@ -101,13 +101,14 @@ class ArraysInMemory(Checkpoint):
         return f"{hashlib.sha256(array.tobytes()).hexdigest()} {array.dtype} {array.shape} {name}"
 
 
-def widened(array: Array) -> Array:
+def widened(array: Array, *, copy: bool = True) -> Array:
     """Return a tensor in float64 if it is that, else in float32, with native byte order.
 
-    Exact for float16, bfloat16 and float8; integers become float64.
+    Exact for float16, bfloat16 and float8; integers become float64. Without `copy` one that is wide already
+    is returned as it is, which may be a map of the file.
     """
     kind = array.dtype
     if kind.kind in "biu":
         return array.astype(np.float64)
     wide = np.float64 if kind == np.dtype(np.float64).newbyteorder(kind.byteorder) else np.float32
-    return array.astype(wide)
+    return np.asarray(array).astype(wide, copy=copy)

@@ -84,7 +84,7 @@ class Updates:
         return self._flipped
 
     def _weight(self, checkpoint: Checkpoint, name: str) -> Array:
-        weight = widened(checkpoint.read(name))
+        weight = widened(checkpoint.read(name), copy=False)
         scale = scale_of(name, checkpoint.tensors)
         return weight if scale is None else dequantized(weight, checkpoint.read(scale), name, scale)
 

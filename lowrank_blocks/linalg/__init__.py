@@ -6,12 +6,13 @@ Nothing outside imports what is behind it, so that another array library can ser
 from lowrank_blocks.linalg.bounds import Accuracy, promise
 from lowrank_blocks.linalg.cores import Core, Reduced, product_rounding
 from lowrank_blocks.linalg.energies import energy, norm_rounding, tail_energy
-from lowrank_blocks.linalg.factors import BlockFactors, leading_factors
+from lowrank_blocks.linalg.factors import leading_factors
 from lowrank_blocks.linalg.lapack import eigenpairs, orthonormal_columns
-from lowrank_blocks.linalg.packed import Factors, PackedFactors, stacks_of
+from lowrank_blocks.linalg.packed import Factors, Pack, PackedFactors, stacks_of
 from lowrank_blocks.linalg.roots import Root, root_of, root_of_moment
 from lowrank_blocks.linalg.scaling import common_exponent, safe_exponent, scaled
 from lowrank_blocks.linalg.sequences import BlockSequence, Ragged
+from lowrank_blocks.linalg.solved import BlockFactors
 from lowrank_blocks.linalg.threads import set_workers
 from lowrank_blocks.linalg.values import BlockSpectra, Spectrum, block_spectra, singular_values
 
@@ -22,6 +23,7 @@ __all__ = [
     "BlockSpectra",
     "Core",
     "Factors",
+    "Pack",
     "PackedFactors",
     "Ragged",
     "Reduced",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,65 +13,18 @@ from lowrank_blocks.linalg.bounds import PROMISE_DOUBLE, lapack_norm
 from lowrank_blocks.linalg.energies import energy, norm_rounding, tail_energy
 from lowrank_blocks.linalg.gram import flat
 from lowrank_blocks.linalg.leading import SVD_BELOW, Known, leading
-from lowrank_blocks.linalg.packed import Factors, Pack, PackedFactors
+from lowrank_blocks.linalg.packed import Factors, Pack
 from lowrank_blocks.linalg.scaling import common_exponent, raised, scaled, stacked
 from lowrank_blocks.linalg.sequences import BlockSequence, Indices
 from lowrank_blocks.linalg.single import in_single
 from lowrank_blocks.linalg.slabs import slabs
+from lowrank_blocks.linalg.solved import BlockFactors, Solved, restored
 from lowrank_blocks.linalg.svd import lapack_svd, svd_method
 from lowrank_blocks.linalg.threads import one_blas_thread, parallel
 
 Floats = NDArray[np.float64]
 
 STACKED_BELOW = 9000  # entries of blocks of one shape: LAPACK's SVD of a stack; crossovers.py measures it
-
-
-@dataclass(frozen=True, eq=False)
-class BlockFactors:
-    """Factors of blocks and what is certified of them, one entry of every array a block.
-
-    Attributes
-    ----------
-    factors : PackedFactors
-        Pairs (B, A) of shapes (p, rank) and (rank, q); columns of B and rows of A are orthogonal and
-        of norm ``sqrt(sigma)``, before they are rounded.
-    error : (n_blocks,) array
-        Frobenius norm of what they leave before they are rounded, divided by ``2**exponent``.
-    excess : (n_blocks,) array
-        Bound on how far `error` is above the least possible, in the same unit.
-    rounding : (n_blocks,) array
-        Bound on how far rounding to float32 moved their product, in the same unit; 0 for float64.
-    methods : tuple of str
-        See `Accuracy`.
-    """
-
-    factors: PackedFactors
-    error: Floats
-    excess: Floats
-    rounding: Floats
-    methods: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.error)
-
-    def without_zeros(self) -> BlockFactors:
-        """Return the same without the values of zero, which come last."""
-        shorter = []
-        for b, a in self.factors:
-            kept = int(np.count_nonzero(a.any(axis=1)))
-            shorter.append(Pack.of_one((b[:, :kept], a[:kept])))
-        return replace(self, factors=PackedFactors(shorter, list(np.arange(len(shorter))[:, None])))
-
-
-@dataclass(frozen=True)
-class _Solved:
-    """The same of some blocks of one shape."""
-
-    pack: Pack
-    error: Floats
-    excess: Floats
-    rounding: Floats
-    methods: list[str]
 
 
 def leading_factors(
@@ -109,10 +61,10 @@ def leading_factors(
         few = len(group) > 1 and math.prod(shape) < STACKED_BELOW
         (small if few else lone).extend(slabs(group, shape) if few else group[:, None])
 
-    def together(chosen: Indices) -> _Solved:
+    def together(chosen: Indices) -> Solved:
         return _stacked(blocks, chosen, ranks[chosen], exponent, single)
 
-    def alone(chosen: Indices) -> _Solved:
+    def alone(chosen: Indices) -> Solved:
         (k,) = chosen.tolist()
         best = Known(*(float(array[k]) for array in known)) if known else None
         return _alone(blocks[k], int(ranks[k]), exponent, accuracy, best, single)
@@ -120,22 +72,10 @@ def leading_factors(
     large = any(min(blocks.shapes[chosen[0]]) >= SVD_BELOW for chosen in lone)
     with one_blas_thread(with_scipy=large):
         solved = parallel(together, small) + parallel(alone, lone)
-    return _restored(small + lone, solved)
+    return restored(small + lone, solved)
 
 
-def _restored(order: Sequence[Indices], solved: Sequence[_Solved]) -> BlockFactors:
-    """Return what was found in the order of the blocks."""
-    count = sum(map(len, order))
-    numbers, methods = np.zeros((3, count)), np.zeros(count, dtype=object)
-    for chosen, found in zip(order, solved, strict=True):
-        numbers[:, chosen] = found.error, found.excess, found.rounding
-        methods[chosen] = found.methods
-    packed = PackedFactors([found.pack for found in solved], order)
-    error, excess, rounding = numbers
-    return BlockFactors(packed, error, excess, rounding, tuple(methods.tolist()))
-
-
-def _stacked(blocks: BlockSequence, chosen: Indices, ranks: Indices, exponent: int, single: bool) -> _Solved:
+def _stacked(blocks: BlockSequence, chosen: Indices, ranks: Indices, exponent: int, single: bool) -> Solved:
     """Solve small blocks of one shape by LAPACK's SVD of all of them."""
     p, q = blocks.shapes[chosen[0]]
     rows, own = stacked(blocks, chosen)
@@ -148,7 +88,7 @@ def _stacked(blocks: BlockSequence, chosen: Indices, ranks: Indices, exponent: i
     if p > q:
         stored_b, stored_a = stored_a.swapaxes(1, 2), stored_b.swapaxes(1, 2)
     method, zero = svd_method(rows.shape), (ranks == 0) | (left[:, 0] == 0)
-    return _Solved(
+    return Solved(
         Pack.of_stacks(stored_b, stored_a, ranks),
         np.ldexp(left[np.arange(len(ranks)), ranks], own - exponent),
         raised(2 * lapack_norm(left[:, 0], rows.shape), own - exponent),
@@ -159,7 +99,7 @@ def _stacked(blocks: BlockSequence, chosen: Indices, ranks: Indices, exponent: i
 
 def _alone(
     block: Matrix, rank: int, exponent: int, accuracy: float, known: Known | None, single: bool
-) -> _Solved:
+) -> Solved:
     """Solve a block by the cheapest method that can be proved right."""
     own = common_exponent(block)
     rows, shift = scaled(flat(block), own), own - exponent
@@ -184,7 +124,7 @@ def _one(
     exponent: int,
     method: str,
     single: bool,
-) -> _Solved:
+) -> Solved:
     """Return what was found of one block, from its factors smaller side first, its error and excess."""
     b, a = factors
     moved = 0.0
@@ -192,7 +132,7 @@ def _one(
         singles, rows, moves = in_single(b[None], a[None])
         b, a, moved = singles[0], rows[0], math.ldexp(float(moves[0]), -exponent)
     error, excess = claims
-    return _Solved(
+    return Solved(
         Pack.of_one((b, a) if block.shape[0] <= block.shape[1] else (a.T, b.T)),
         np.array([math.ldexp(error, shift)]),
         np.array([raised(excess, shift)]),

@@ -54,6 +54,18 @@ class Pack(ReadOnly):
         b, a = factors
         return cls.of_stacks(b[None], a[None], np.array([b.shape[1]]))
 
+    def stacks(self) -> Factors:
+        """Return all B as a (k, p, r) stack and all A as a (k, r, q) one, with zeros beyond lesser ranks."""
+        (p, q), count = self.shape, int(self.ranks.max(initial=0))
+        kept = np.arange(count) < self.ranks[:, None]
+        if kept.all():
+            return self.left.reshape(len(kept), p, count), self.right.reshape(len(kept), count, q)
+        b = np.zeros((len(kept), p, count), self.left.dtype)
+        a = np.zeros((len(kept), count, q), self.right.dtype)
+        b[np.broadcast_to(kept[:, None, :], b.shape)] = self.left
+        a[np.broadcast_to(kept[:, :, None], a.shape)] = self.right
+        return b, a
+
 
 class PackedFactors(ReadOnly, Sequence[Factors]):
     """The factors (B, A) of all blocks of a result, as read-only views made when they are asked for.

@@ -10,7 +10,9 @@ import numpy as np
 from lowrank_blocks.allocation.adaptive import adaptive
 from lowrank_blocks.allocation.base import Guarantee, RankChoice
 from lowrank_blocks.allocation.ledger import Ledger
+from lowrank_blocks.allocation.penalties import Found
 from lowrank_blocks.models.candidates import Candidate, common_unit, joint_ledger, split_ranks
+from lowrank_blocks.models.closing import closed
 from lowrank_blocks.models.duality import Duality
 
 _SWAPS = 16  # single matrices that may change their structure at the end
@@ -54,9 +56,11 @@ def assign(matrices: Sequence[Sequence[Candidate]], budget: int) -> Assignment:
     search = _Search(matrices, budget)
     tried = [search.spent(chosen) for chosen in dict.fromkeys(search.promising())]
     best = min(tried, key=lambda found: found.energy)
+    proved = False
     if search.has_alternatives:
-        best = search.without_idle_choices(search.swapped(best))
-    return search.result(best)
+        best, proved = search.closed(search.swapped(best))
+        best = search.without_idle_choices(best)
+    return search.result(best, proved)
 
 
 @dataclass(frozen=True)
@@ -128,6 +132,16 @@ class _Search:
             best = found
         return best
 
+    def closed(self, best: _Spent) -> tuple[_Spent, bool]:
+        """Look for what is better between two points of the hull; return also whether nothing is."""
+        least, rounding = self.dual.least_energy
+        if best.energy - least <= rounding or self._lacking(best):
+            return best, False
+        found, complete = closed(self.dual, Found(best.chosen, best.energy, 0.0), self.exponent)
+        if found.energy < best.energy - rounding:
+            best = min(best, self.spent(found.answer), key=lambda spent: spent.energy)
+        return best, complete and best.energy <= found.energy + rounding
+
     def without_idle_choices(self, best: _Spent) -> _Spent:
         """Give matrices that store nothing their first structure: no other is better there."""
         ranks = split_ranks(best.choice.ranks, self._picked(best.chosen))
@@ -150,14 +164,14 @@ class _Search:
         energies = [joint_ledger([c], self.exponent).energy(r) for c, r in zip(picked, ranks, strict=True)]
         return [int(r @ c.costs) for c, r in zip(picked, ranks, strict=True)], energies
 
-    def result(self, best: _Spent) -> Assignment:
+    def result(self, best: _Spent, proved: bool) -> Assignment:
         """Return the assignment with its bound, and what must be known better before it stands."""
         ledger, choice = best.ledger, best.choice
         if not self.has_alternatives:
             bound = ledger.lower_bound(choice)
             return Assignment(best.chosen, choice, ledger, bound, self._lacking(best))
         least, rounding = self.dual.least_energy
-        proved = best.energy - least <= rounding
+        proved = proved or best.energy - least <= rounding
         guarantee = Guarantee.OPTIMAL if proved else Guarantee.GREEDY
         choice = replace(choice, guarantee=guarantee, budget=self.budget)
         found = ledger.relative_error(choice.ranks)

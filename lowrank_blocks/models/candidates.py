@@ -13,16 +13,18 @@ from lowrank_blocks._results import ReadOnly
 from lowrank_blocks._validation import Matrix
 from lowrank_blocks.allocation.ledger import Ledger
 from lowrank_blocks.allocation.offers import Offer, Ranks
-from lowrank_blocks.linalg import Ragged, common_exponent, leading_factors, promise, safe_exponent, scaled
-from lowrank_blocks.solver.assembly import energy
+from lowrank_blocks.linalg import Ragged, safe_exponent, scaled
 from lowrank_blocks.solver.decomposition import Decomposition, decompose_view
-from lowrank_blocks.structures.base import Structure
+from lowrank_blocks.solver.direct import LeadingFactors, are_leading
+from lowrank_blocks.structures.base import Layout, Structure
 from lowrank_blocks.structures.checked import laid_out
 
 Floats = NDArray[np.float64]
 
 _WHOLE_BELOW = 1024  # smaller sides of blocks below this: all values cost little more than the leading ones
 _LEADING_SHARE = 8  # ... and for ranks above side / this
+_MARGIN = 2  # values computed of every block, in ranks that the budget would buy if all got the same ...
+_MORE = 4  # ... and besides
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +49,8 @@ class Candidate(ReadOnly):
         Where the blocks are; None if only spectra were given.
     parts : Decomposition or None
         Where the factors come from, if the matrix is at hand.
+    leading : LeadingFactors or None
+        What factors are cut from, if they were computed with the values.
     """
 
     values: Ragged
@@ -57,6 +61,7 @@ class Candidate(ReadOnly):
     ceilings: Floats
     structure: Structure | None = None
     parts: Decomposition | None = field(default=None, repr=False)
+    leading: LeadingFactors | None = field(default=None, repr=False)
 
     @property
     def complete(self) -> bool:
@@ -84,8 +89,29 @@ class Candidate(ReadOnly):
             parts=parts if keep else None,
         )
 
+    @classmethod
+    def of_leading(cls, leading: LeadingFactors, *, keep: bool) -> Candidate:
+        """Return what factors tell of the values; they are kept, or not."""
+        found, exponent = leading.found, leading.exponent
+        layout = laid_out(leading.structure, leading.shape)
+        values = found.values(exponent)
+        last = np.array([s[-1] if len(s) else np.inf for s in values])
+        # The exact last value exceeds the computed one by at most the energy that the factors miss.
+        missed = np.sqrt((2 * found.error + found.excess) * found.excess)
+        ceilings = np.minimum(np.hypot(last, missed), found.error + missed)
+        return cls(
+            values=Ragged(scaled(values.flat, -exponent), values.lengths),
+            costs=np.asarray(layout.rank_costs),
+            unit=sum(layout.shape),
+            outside=math.ldexp(leading.outside, exponent),
+            left=scaled(found.error, -exponent),
+            ceilings=np.where(found.error > 0, scaled(ceilings, -exponent), 0.0),
+            structure=leading.structure,
+            leading=leading if keep else None,
+        )
 
-def candidate(matrix: Matrix, structure: Structure, depths: Sequence[int] | Ranks) -> Candidate:
+
+def candidate(matrix: Matrix, structure: Structure, rank: float, *, with_factors: bool = False) -> Candidate:
     """Compute the leading singular values of every block, or all where that costs little more.
 
     Parameters
@@ -94,36 +120,26 @@ def candidate(matrix: Matrix, structure: Structure, depths: Sequence[int] | Rank
         Finite and real.
     structure : Structure
         Where its blocks are.
-    depths : sequence of int
-        Values wanted, one count a block; counts beyond its smaller side mean all.
+    rank : float
+        Global rank whose numbers, spent evenly over the blocks, say how many values of each are computed.
+    with_factors : bool, optional
+        Whether the factors are kept, too, where they do not need most of a decomposition.
     """
     layout = laid_out(structure, (matrix.shape[0], matrix.shape[1]))
-    sides, wanted = layout.max_ranks, np.asarray(depths, dtype=np.int64)
-    deep = (sides < _WHOLE_BELOW) | (wanted * _LEADING_SHARE > sides)
-    if deep.any():
+    sides, wanted = layout.max_ranks, depths(layout, rank)
+    if with_factors and are_leading(sides, wanted):
+        return Candidate.of_leading(LeadingFactors.of(matrix, structure, wanted, rounded=False), keep=True)
+    if ((sides < _WHOLE_BELOW) | (wanted * _LEADING_SHARE > sides)).any():
         return Candidate.of_parts(decompose_view(matrix, structure), keep=False)
-    exponent = common_exponent(matrix)
-    found = leading_factors(layout.split(matrix), wanted, exponent, promise(matrix.dtype))
-    values = [_values(b, a) for b, a in found.factors]
-    last = np.array([s[-1] if len(s) else np.inf for s in values])
-    error = scaled(found.error, -exponent)
-    # The exact last value exceeds the computed one by at most the energy that the factors miss.
-    missed = scaled(np.sqrt((2 * found.error + found.excess) * found.excess), -exponent)
-    return Candidate(
-        values=Ragged.of(values),
-        costs=np.asarray(layout.rank_costs),
-        unit=sum(layout.shape),
-        outside=math.ldexp(math.sqrt(energy(layout.outside(matrix), exponent)), exponent),
-        left=error,
-        ceilings=np.where(error > 0, np.minimum(np.hypot(last, missed), error + missed), 0.0),
-        structure=structure,
-    )
+    return Candidate.of_leading(LeadingFactors.of(matrix, structure, wanted, rounded=False), keep=False)
 
 
-def _values(b: Matrix, a: Matrix) -> Floats:
-    """Return the singular values of a block from its factors, whose columns and rows are orthogonal."""
-    values: Floats = np.sqrt((b * b).sum(axis=0)) * np.sqrt((a * a).sum(axis=1))
-    return np.minimum.accumulate(values)  # rounding may swap equal values
+def depths(layout: Layout, rank: float) -> Ranks:
+    """Return how many values of every block are computed at a global rank."""
+    even = rank * sum(layout.shape) / float(layout.rank_costs.sum())
+    if math.isinf(even):
+        return layout.max_ranks
+    return np.minimum(math.ceil(_MARGIN * even) + _MORE, layout.max_ranks)
 
 
 def joint_ledger(candidates: Sequence[Candidate], exponent: int | None = None) -> Ledger:

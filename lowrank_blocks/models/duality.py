@@ -8,6 +8,7 @@ and ranks within the budget leave (weak duality). It is largest where the count 
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -19,7 +20,7 @@ from lowrank_blocks.models.steps import Steps
 
 _HALVINGS = 200  # at most; a multiplier is found to the last bit long before
 _CLOSE = 1e-14  # multipliers, relative to each other, between which nothing is searched
-_ROUNDING = 1e-13  # of a Lagrangian: what the rounding of its sums may add, many times over
+ROUNDING = 1e-13  # of a Lagrangian: what the rounding of its sums may add, many times over
 
 
 class Duality:
@@ -74,6 +75,8 @@ class Duality:
         low, high = 0.0, 2 * max(steps.richest for candidates in self.steps for steps in candidates)
         if self.taken(low)[1] <= self.budget:
             return low, low
+        if all(len(candidates) == 1 for candidates in self.steps):
+            return self._around_a_price()
         for _ in range(_HALVINGS):
             middle = math.sqrt(low * high) if low else high * 2.0**-8
             if not low < middle < high or high - low <= _CLOSE * high:
@@ -81,13 +84,24 @@ class Duality:
             low, high = (middle, high) if self.taken(middle)[1] > self.budget else (low, middle)
         return low, high
 
+    def _around_a_price(self) -> tuple[float, float]:
+        """Return the same without alternatives, where counts change at the prices of values only."""
+        prices = all_prices([steps for (steps,) in self.steps])
+        fitting = bisect_right(prices, self.budget, key=lambda price: self.taken(price)[1])
+        high = float(prices[fitting - 1])
+        return math.nextafter(high, 0.0), high
+
+    @cached_property
+    def usable(self) -> int:
+        """The most numbers within the budget that can be stored at all."""
+        unit = math.gcd(*(cost for m in self.matrices for c in m for cost in c.costs.tolist()))
+        return self.budget - self.budget % unit
+
     @cached_property
     def least_energy(self) -> tuple[float, float]:
         """The Lagrangian bound on the energy left, and what rounding may have added to it."""
-        unit = math.gcd(*(cost for m in self.matrices for c in m for cost in c.costs.tolist()))
-        usable = self.budget - self.budget % unit
         totals = [(self.taken(value)[2], value) for value in {self.low, self.high}]
-        return max((max(total - value * usable, 0.0), _ROUNDING * total) for total, value in totals)
+        return max((max(total - value * self.usable, 0.0), ROUNDING * total) for total, value in totals)
 
     def lacking(self, loss: float) -> tuple[tuple[int, int], ...]:
         """Return the candidates whose unseen values could change the answer.
@@ -105,6 +119,12 @@ class Duality:
         return tuple(found)
 
 
+def all_prices(steps: Sequence[Steps]) -> Floats:
+    """Return the energies per stored number of all values, descending."""
+    prices: Floats = np.unique(np.concatenate([-s.prices for s in steps]))[::-1]
+    return prices
+
+
 def hull(matrices: Sequence[Sequence[Candidate]], most: int, points: int) -> tuple[NDArray[np.int64], Floats]:
     """Return counts at which no structures and ranks leave less than the relative errors returned with them.
 
@@ -114,8 +134,8 @@ def hull(matrices: Sequence[Sequence[Candidate]], most: int, points: int) -> tup
     dual = Duality(matrices, most, common_unit([c for candidates in matrices for c in candidates]))
     steps = [s for candidates in dual.steps for s in candidates]
     least = max(dual.high, *(s.ceilings.max(initial=0.0) for s in steps))
-    all_prices = np.unique(np.concatenate([-s.prices for s in steps]))[::-1]
-    prices = np.append(all_prices[all_prices >= least], least)  # at the last all is bought that is worth it
+    prices = all_prices(steps)
+    prices = np.append(prices[prices >= least], least)  # at the last all is bought that is worth it
     picked = np.unique(np.geomspace(1, len(prices), points).astype(np.int64)) - 1
     multipliers = np.append(2 * max(s.richest for s in steps), prices[picked])
     counts, energies = np.zeros(len(multipliers), dtype=np.int64), np.zeros(len(multipliers))

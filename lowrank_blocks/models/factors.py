@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,9 +16,11 @@ from lowrank_blocks.allocation.base import Fixed
 from lowrank_blocks.checkpoints.updates import Updates
 from lowrank_blocks.linalg import Accuracy
 from lowrank_blocks.models.journal import Arrays, Journal
+from lowrank_blocks.models.packing import split
 from lowrank_blocks.models.work import Failure, Job, gathered
 from lowrank_blocks.solver.approximation import Approximation
 from lowrank_blocks.solver.calls import approximate
+from lowrank_blocks.solver.direct import LeadingFactors
 from lowrank_blocks.structures.base import Structure
 from lowrank_blocks.structures.checked import laid_out
 
@@ -76,8 +77,8 @@ class FactorJob(Job[Approximation]):
         layout = laid_out(self.structure, self.updates.shape(self.name))
         ranks = np.array(self.ranks, dtype=np.int64)
         sides = np.array(layout.block_shapes)
-        lefts = _parts(stored["left"], sides[:, 0] * ranks)
-        rights = _parts(stored["right"], sides[:, 1] * ranks)
+        lefts = split(stored["left"], sides[:, 0] * ranks)
+        rights = split(stored["right"], sides[:, 1] * ranks)
         factors = tuple(
             (b.reshape(p, r), a.reshape(r, q))
             for b, a, (p, q), r in zip(lefts, rights, sides.tolist(), self.ranks, strict=True)
@@ -100,18 +101,12 @@ class FactorJob(Job[Approximation]):
         )
 
 
-def _parts(flat: Any, lengths: Any) -> list[Any]:
-    ends = np.cumsum(lengths)
-    if ends[-1] != len(flat):
-        raise ValueError(f"factors must have {ends[-1]} numbers, got {len(flat)}.")
-    return [flat[a:b] for a, b in pairwise([0, *ends.tolist()])]
-
-
 def factored(
     updates: Updates,
     structures: Mapping[str, Structure],
     ranks: Mapping[str, tuple[int, ...]],
     *,
+    leading: Mapping[str, LeadingFactors] | None = None,
     executor: Executor | None = None,
     journal: Journal | None = None,
 ) -> tuple[dict[str, Approximation], dict[str, str]]:
@@ -123,15 +118,21 @@ def factored(
         Holds them.
     structures, ranks : dict by name
         Structure of every matrix, and the rank of each of its blocks.
+    leading : dict by name, optional
+        Factors that are known. Where their ranks suffice, the matrix is not read again.
     executor, journal : optional
         Where it is done, and what was done before; see `gathered`.
     """
-    jobs = [FactorJob(updates.only(name), structures[name], ranks[name]) for name in ranks]
+    known = leading or {}
+    made = {name: known[name].truncate(ranks[name]) for name in known if known[name].reaches(ranks[name])}
+    jobs = [
+        FactorJob(updates.only(name), structures[name], ranks[name]) for name in ranks if name not in made
+    ]
+    failed = {}
     results = gathered(jobs, executor=executor, journal=journal, description="factors")
-    made, failed = {}, {}
     for job, result in zip(jobs, results, strict=True):
         if isinstance(result, Failure):
             failed[job.name] = result.reason
         else:
             made[job.name] = result
-    return made, failed
+    return {name: made[name] for name in ranks if name in made}, failed

@@ -158,11 +158,12 @@ def model_spectra(
     rank: int | None,
     executor: Executor | None = None,
     journal: Journal | None = None,
+    with_factors: bool = False,
 ) -> ModelSpectra:
     """Return spectra, not yet computed, as deep as a budget or a rank in its place asks for."""
     unit = sum(sum(updates.shape(name)) for name in updates.names)
     count = as_budget(budget, rank, unit)
-    return ModelSpectra(updates, structures, count / unit, executor, journal)
+    return ModelSpectra(updates, structures, count / unit, executor, journal, with_factors)
 
 
 def planned(

@@ -61,7 +61,9 @@ def is_embedding(name: str) -> bool:
     return _EMBEDDING.search(name) is not None
 
 
-def left_out(updates: Updates, reasons: Mapping[str, str], held: float) -> LeftOut:
+def left_out(
+    updates: Updates, reasons: Mapping[str, str], held: float, norms: Mapping[str, float | None]
+) -> LeftOut:
     """Return what is left out, with the norms of the differences; one tensor is held in memory at a time.
 
     Parameters
@@ -72,17 +74,20 @@ def left_out(updates: Updates, reasons: Mapping[str, str], held: float) -> LeftO
         The tensors, and why each is left out.
     held : float
         Norm of the difference of the others.
+    norms : dict of str to float or None
+        Of tensors for which `norm_of_difference` is known.
     """
-    return LeftOut(dict(reasons), {name: _norm(updates, name) for name in reasons}, held)
+    found = {name: norms[name] if name in norms else norm_of_difference(updates, name) for name in reasons}
+    return LeftOut(dict(reasons), found, held)
 
 
-def whole_tensors(updates: Updates, reasons: Mapping[str, str]) -> dict[str, Matrix]:
+def whole_tensors(updates: Updates, reasons: Mapping[str, str], lost: LeftOut) -> dict[str, Matrix]:
     """Return the fine-tuned tensors that changed, have the base's shape, and were not excluded by choice."""
     names = (name for name, reason in reasons.items() if reason not in CHOSEN)
-    return {name: updates.tuned.read(name) for name in names if _norm(updates, name)}
+    return {name: updates.tuned.read(name) for name in names if lost.norms[name]}
 
 
-def _norm(updates: Updates, name: str) -> float | None:
+def norm_of_difference(updates: Updates, name: str) -> float | None:
     """Return the norm of the difference of a tensor of floats; None where there is none."""
     sides = updates.base, updates.tuned
     if any(name not in side.tensors or "float" not in side.tensors[name].dtype for side in sides):
@@ -90,15 +95,17 @@ def _norm(updates: Updates, name: str) -> float | None:
     if updates.base.tensors[name].shape != updates.tuned.tensors[name].shape:
         return None
     before, after = (side.read(name).reshape(-1) for side in sides)
-    norms = [_norm_of(before[i : i + _SLAB], after[i : i + _SLAB]) for i in range(0, len(before), _SLAB)]
-    norm = math.hypot(*norms)
+    space = np.empty((1, min(_SLAB, len(before))))
+    slabs = (slice(i, i + _SLAB) for i in range(0, len(before), _SLAB))
+    norm = math.hypot(*(_norm_of(before[slab], after[slab], space) for slab in slabs))
     return norm if math.isfinite(norm) else None
 
 
-def _norm_of(before: Matrix, after: Matrix) -> float:
-    """Return the norm of a difference; infinite if an entry is not finite."""
+def _norm_of(before: Matrix, after: Matrix, space: Matrix) -> float:
+    """Return the norm of a difference, formed in some space; infinite if an entry is not finite."""
     with np.errstate(invalid="ignore", over="ignore"):
-        difference = np.subtract(widened(after), widened(before), dtype=np.float64)[None]
+        wide_before, wide_after = widened(before, copy=False), widened(after, copy=False)
+        difference = np.subtract(wide_after, wide_before, out=space[:, : len(before)], dtype=np.float64)
         total = energy(difference)
     if _PLAIN < total < 1 / _PLAIN:
         return math.sqrt(total)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,17 +13,16 @@ import numpy as np
 from lowrank_blocks._validation import Shape, as_matrix
 from lowrank_blocks._version import __version__
 from lowrank_blocks.allocation.budgets import as_budget
-from lowrank_blocks.allocation.offers import Ranks
 from lowrank_blocks.checkpoints.updates import Updates
 from lowrank_blocks.linalg import Ragged
 from lowrank_blocks.models.candidates import Candidate, candidate
 from lowrank_blocks.models.journal import Arrays, Journal
+from lowrank_blocks.models.packing import packed_leading, unpacked_leading
 from lowrank_blocks.models.work import Failure, Job, gathered
+from lowrank_blocks.solver.direct import LeadingFactors
 from lowrank_blocks.structures.base import Layout, Structure
 from lowrank_blocks.structures.checked import laid_out
 
-_MARGIN = 2  # values computed of every block, in ranks that the budget would buy if all got the same ...
-_MORE = 4  # ... and besides
 _DEEPER = 4  # times as many, where these turn out to be too few
 
 Candidates = tuple[Candidate, ...]
@@ -43,11 +41,14 @@ class SpectraJob(Job[Candidates]):
     depths : tuple of float
         For every candidate the global rank whose numbers, spent evenly over its blocks, say how many
         values of each are computed.
+    with_factors : bool
+        Whether the factors are kept, too; see `candidate`.
     """
 
     updates: Updates
     structures: tuple[Structure, ...]
     depths: tuple[float, ...]
+    with_factors: bool = False
 
     @property
     def name(self) -> str:  # type: ignore[override]
@@ -57,42 +58,51 @@ class SpectraJob(Job[Candidates]):
     @property
     def key(self) -> str:
         """All that the candidates depend on."""
-        return f"{__version__} {self.updates.identity(self.name)} {self.structures} {self.depths}"
+        asked = self.structures, self.depths, self.with_factors
+        return f"{__version__} {self.updates.identity(self.name)} {asked}"
 
     def run(self) -> Candidates:
         """Read the update and compute its spectra."""
         dW = as_matrix(self.updates.read(self.name), f"the update of {self.name}")
         return tuple(
-            candidate(dW, structure, _depth(laid_out(structure, dW.shape), depth))
+            candidate(dW, structure, depth, with_factors=self.with_factors)
             for structure, depth in zip(self.structures, self.depths, strict=True)
         )
 
     def packed(self, result: Candidates) -> Arrays:
         """Return the candidates as arrays."""
-        arrays: dict[str, Any] = {}
-        for k, c in enumerate(result):
-            arrays[f"{k} values"], arrays[f"{k} lengths"] = c.values.flat, c.values.lengths
-            arrays[f"{k} costs"], arrays[f"{k} numbers"] = c.costs, np.array([float(c.unit), c.outside])
-            arrays[f"{k} left"], arrays[f"{k} ceilings"] = c.left, c.ceilings
-        return arrays
+        return {f"{k} {name}": a for k, c in enumerate(result) for name, a in _packed(c).items()}
 
     def unpacked(self, arrays: Arrays) -> Candidates:
         """Return the candidates that arrays hold."""
         found = []
         for k, structure in enumerate(self.structures):
-            unit, outside = arrays[f"{k} numbers"].tolist()
-            values = Ragged(arrays[f"{k} values"], arrays[f"{k} lengths"])  # type: ignore[arg-type]
-            costs, left, ceilings = (arrays[f"{k} {name}"] for name in ("costs", "left", "ceilings"))
-            found.append(Candidate(values, costs, int(unit), outside, left, ceilings, structure))  # type: ignore[arg-type]
+            own = {name.split(" ", 1)[1]: a for name, a in arrays.items() if name.startswith(f"{k} ")}
+            layout = laid_out(structure, self.updates.shape(self.name))
+            found.append(_unpacked(own, structure, layout))
         return tuple(found)
 
 
-def _depth(layout: Layout, rank: float) -> Ranks:
-    """Return how many values of every block are computed."""
-    even = rank * sum(layout.shape) / float(layout.rank_costs.sum())
-    if math.isinf(even):
-        return layout.max_ranks
-    return np.minimum(math.ceil(_MARGIN * even) + _MORE, layout.max_ranks)
+def _deepened(old: Candidate, new: Candidate) -> Candidate:
+    """Return the new candidate, with the old factors if it has none: the ranks may turn out no larger."""
+    return new if new.leading is not None else replace(new, leading=old.leading)
+
+
+def _packed(c: Candidate) -> dict[str, Any]:
+    if c.leading is not None:
+        return packed_leading(c.leading)
+    numbers = np.array([float(c.unit), c.outside])
+    values = {"values": c.values.flat, "lengths": c.values.lengths, "numbers": numbers}
+    return values | {"costs": c.costs, "left": c.left, "ceilings": c.ceilings}
+
+
+def _unpacked(arrays: dict[str, Any], structure: Structure, layout: Layout) -> Candidate:
+    if "excess" in arrays:
+        return Candidate.of_leading(unpacked_leading(arrays, structure, layout), keep=True)
+    unit, outside = arrays["numbers"].tolist()
+    values = Ragged(arrays["values"], arrays["lengths"])
+    costs, left, ceilings = (arrays[name] for name in ("costs", "left", "ceilings"))
+    return Candidate(values, costs, int(unit), outside, left, ceilings, structure)
 
 
 @dataclass
@@ -107,6 +117,10 @@ class ModelSpectra:
         The candidates; one that does not fit the shape of a matrix is no candidate for it.
     rank : float
         The global rank that the budget stands for.
+    executor, journal : optional
+        Where it is done, and what was done before; see `gathered`.
+    with_factors : bool
+        Whether factors are kept, too; see `candidate`.
     failed : dict of str to str
         Matrices that could not be used, with the reason.
     """
@@ -116,6 +130,7 @@ class ModelSpectra:
     rank: float
     executor: Executor | None = None
     journal: Journal | None = None
+    with_factors: bool = False
     failed: dict[str, str] = field(default_factory=dict)
 
     @cached_property
@@ -152,6 +167,11 @@ class ModelSpectra:
         """Return the budget, or that of a global rank of all matrices that can be used."""
         return as_budget(budget, rank, sum(sum(self.updates.shape(name)) for name in self.candidates))
 
+    @property
+    def leading(self) -> dict[str, LeadingFactors]:
+        """The factors of matrices with one candidate that were kept."""
+        return {name: c.leading for name, (c, *_) in self.candidates.items() if c.leading is not None}
+
     def deepen(self, lacking: Mapping[str, Sequence[Structure]]) -> None:
         """Compute more values of some candidates.
 
@@ -168,11 +188,13 @@ class ModelSpectra:
             if name not in deeper:
                 raise ValueError(f"{name} must be readable twice, got: {self.failed[name]}")
             new = {c.structure: c for c in deeper[name]}
-            self.candidates[name] = tuple(new.get(c.structure, c) for c in self.candidates[name])
+            self.candidates[name] = tuple(
+                _deepened(c, new.get(c.structure, c)) for c in self.candidates[name]
+            )
 
     def _run(self, depths: Mapping[str, Mapping[Structure, float]]) -> dict[str, Candidates]:
         jobs = [
-            SpectraJob(self.updates.only(name), tuple(wanted), tuple(wanted.values()))
+            SpectraJob(self.updates.only(name), tuple(wanted), tuple(wanted.values()), self.with_factors)
             for name, wanted in depths.items()
         ]
         results = gathered(jobs, executor=self.executor, journal=self.journal, description="spectra")

