@@ -5,7 +5,7 @@ Nothing outside imports what is behind it, so that another array library can ser
 
 from lowrank_blocks.linalg.bounds import Accuracy, promise
 from lowrank_blocks.linalg.cores import Core, Reduced, product_rounding
-from lowrank_blocks.linalg.energies import energy, norm_rounding, tail_energy
+from lowrank_blocks.linalg.energies import UNIT, energy, norm_rounding, tail_energy
 from lowrank_blocks.linalg.factors import leading_factors
 from lowrank_blocks.linalg.lapack import eigenpairs, orthonormal_columns
 from lowrank_blocks.linalg.packed import Factors, Pack, PackedFactors, stacks_of
@@ -17,6 +17,7 @@ from lowrank_blocks.linalg.threads import set_workers
 from lowrank_blocks.linalg.values import BlockSpectra, Spectrum, block_spectra, singular_values
 
 __all__ = [
+    "UNIT",
     "Accuracy",
     "BlockFactors",
     "BlockSequence",

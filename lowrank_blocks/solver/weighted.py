@@ -12,7 +12,7 @@ from lowrank_blocks._results import lock_all
 from lowrank_blocks._validation import Matrix, Shape
 from lowrank_blocks.allocation.adaptive import adaptive
 from lowrank_blocks.allocation.base import Allocate, RankChoice
-from lowrank_blocks.linalg import common_exponent
+from lowrank_blocks.linalg import UNIT, common_exponent
 from lowrank_blocks.solver.approximation import Approximation, Plain
 from lowrank_blocks.solver.assembly import energy, row_slabs, whole_factors
 from lowrank_blocks.solver.curves import ErrorCurve
@@ -23,7 +23,6 @@ from lowrank_blocks.structures.cells import Block, length
 from lowrank_blocks.structures.checked import laid_out
 from lowrank_blocks.structures.picked import BlockLayout
 
-_UNIT = 2.0**-53
 _SCALED = 8.0  # roundings of an entry on its way into the weighted norm and back, where weights are diagonal
 
 
@@ -108,13 +107,13 @@ def require_closed_form(structure: Structure, layout: Layout, weights: Weights) 
 
 def rounding(matrix: Matrix, weights: Weights, norm: float, exponent: int) -> float:
     """Bound what rounding does on the way into the weighted norm, which is divided by ``2**exponent``."""
-    bound = _SCALED * _UNIT * norm
+    bound = _SCALED * UNIT * norm
     full = [w for w in (weights.rows, weights.cols) if w is not None and not w.is_diagonal]
     if full:
         own = common_exponent(matrix)
         size = math.ldexp(math.sqrt(energy(row_slabs(matrix), own)), own - exponent)
         both = [w.size for w in (weights.rows, weights.cols) if w is not None]
-        bound += sum(w.inner + 1 for w in full) * _UNIT * size * math.prod(both)
+        bound += sum(w.inner + 1 for w in full) * UNIT * size * math.prod(both)
         bound += sum(min(w.relative * norm, w.absolute * size * math.prod(both) / w.size) for w in full)
     return bound
 

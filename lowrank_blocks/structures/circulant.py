@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 from lowrank_blocks._calls import shows_call
 from lowrank_blocks._results import locked
 from lowrank_blocks._validation import Matrix, Shape, as_count
+from lowrank_blocks.linalg import UNIT
 from lowrank_blocks.structures.base import Factors, Layout, Structure
 from lowrank_blocks.structures.cells import Block
 from lowrank_blocks.structures.orders import nearest_divisors
-
-_UNIT = 2.0**-53
 
 
 @final
@@ -88,7 +87,7 @@ class CirculantLayout(Layout):
         super().__init__(shape, [(1, size)] * (m // size * (n // size)))
         self._size, self._grid = size, (m // size, n // size)
         self.rank_costs = locked(np.full(len(self.block_shapes), size))
-        self.rounding = size * _UNIT
+        self.rounding = size * UNIT
         steps = np.arange(size)
         self._columns = (steps[:, None] - steps) % size  # of row i: where diagonal k passes
 

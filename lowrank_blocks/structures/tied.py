@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 from lowrank_blocks._calls import shows_call
 from lowrank_blocks._results import locked
 from lowrank_blocks._validation import Matrix, Shape
+from lowrank_blocks.linalg import UNIT
 from lowrank_blocks.structures.axes import axis_edges
 from lowrank_blocks.structures.base import Factors, Layout, Structure
 from lowrank_blocks.structures.cells import Block, IndexSet, selection
-
-_UNIT = 2.0**-53
 
 
 @final
@@ -152,7 +151,7 @@ class TiedLayout(Layout):
         super().__init__(shape, [self._block] * (p * q // (self._block[0] * self._block[1])))
         cost = sum(self._block) if low_rank else self._block[0] * self._block[1]
         self.rank_costs = locked(np.full(len(self.block_shapes), cost))
-        self.rounding = _UNIT * (int(rows.sizes.max()) + int(cols.sizes.max()) + 4)
+        self.rounding = UNIT * (int(rows.sizes.max()) + int(cols.sizes.max()) + 4)
 
     def split(self, matrix: Matrix) -> list[Matrix]:
         """Return the rows, the columns or the entries of the matrix of the means, or all of it."""
