@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lowrank_blocks._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from lowrank_blocks import peft
     from lowrank_blocks.adapters.loading import load_adapter
     from lowrank_blocks.adapters.writing import write_adapter
     from lowrank_blocks.allocation.adaptive import adaptive
@@ -93,6 +94,7 @@ _NAMES = {
     "linalg": ["Accuracy", "set_workers"],
     "structures.grids": ["DiagonalLocal", "Global", "Localized"],
 }
+_MODULES = {"peft": "peft", "synthetic": "datasets.synthetic"}
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = [
@@ -131,6 +133,7 @@ __all__ = [
     "load_example",
     "open_checkpoint",
     "partition_curve",
+    "peft",
     "plan",
     "plot_comparison",
     "plot_error_curves",
@@ -151,8 +154,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import what is asked for: importing the package alone costs next to nothing."""
-    if name == "synthetic":
-        return import_module("lowrank_blocks.datasets.synthetic")
+    if name in _MODULES:
+        return import_module(f"lowrank_blocks.{_MODULES[name]}")
     if name not in _HOME:
         raise AttributeError(f"module 'lowrank_blocks' has no attribute {name!r}")
     value = getattr(import_module(f"lowrank_blocks.{_HOME[name]}"), name)

@@ -76,6 +76,11 @@ def eigenpairs(matrix: Array, *, upper: bool = False) -> tuple[Array, Array]:
     return values, vectors
 
 
+def solved(stack: Array, right: Array) -> Array:
+    """Return the solutions X of ``stack @ X = right``."""
+    return np.asarray(np.linalg.solve(stack, right))
+
+
 def orthonormal_columns(matrix: Array) -> Array:
     """Return an orthonormal basis of the columns of a tall matrix of full rank."""
     return np.linalg.qr(matrix)[0]
