@@ -51,7 +51,15 @@ if TYPE_CHECKING:
     from lowrank_blocks.structures.base import Layout, Structure
     from lowrank_blocks.structures.blocks import Blocks
     from lowrank_blocks.structures.cells import Block
+    from lowrank_blocks.structures.circulant import BlockCirculant
     from lowrank_blocks.structures.grids import DiagonalLocal, Global, Localized
+    from lowrank_blocks.structures.hodlr import HODLR
+    from lowrank_blocks.structures.kronecker import Kronecker
+    from lowrank_blocks.structures.monarch import Monarch
+    from lowrank_blocks.structures.orders import head_order, stride_order
+    from lowrank_blocks.structures.reordered import Reordered
+    from lowrank_blocks.structures.sparse import Sparse
+    from lowrank_blocks.structures.tied import Tied
 
 _NAMES = {
     "adapters.loading": ["load_adapter"],
@@ -92,16 +100,26 @@ _NAMES = {
     "search.curves": ["partition_curve"],
     "solver.calls": ["approximate", "decompose", "error_curve"],
     "linalg": ["Accuracy", "set_workers"],
+    "structures.circulant": ["BlockCirculant"],
     "structures.grids": ["DiagonalLocal", "Global", "Localized"],
+    "structures.hodlr": ["HODLR"],
+    "structures.kronecker": ["Kronecker"],
+    "structures.monarch": ["Monarch"],
+    "structures.orders": ["head_order", "stride_order"],
+    "structures.reordered": ["Reordered"],
+    "structures.sparse": ["Sparse"],
+    "structures.tied": ["Tied"],
 }
 _MODULES = {"peft": "peft", "synthetic": "datasets.synthetic"}
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = [
+    "HODLR",
     "Accuracy",
     "Approximation",
     "BestPartition",
     "Block",
+    "BlockCirculant",
     "Blocks",
     "Comparison",
     "Decomposition",
@@ -110,14 +128,19 @@ __all__ = [
     "Extraction",
     "Global",
     "Guarantee",
+    "Kronecker",
     "LayerRanks",
     "Layout",
     "Localized",
     "ModelComparison",
     "ModelPlan",
+    "Monarch",
+    "Reordered",
     "Report",
     "Row",
+    "Sparse",
     "Structure",
+    "Tied",
     "adaptive",
     "allocate_ranks",
     "approximate",
@@ -128,6 +151,7 @@ __all__ = [
     "error_curve",
     "extract",
     "fraction_budget",
+    "head_order",
     "iter_updates",
     "load_adapter",
     "load_example",
@@ -146,6 +170,7 @@ __all__ = [
     "rank_budget",
     "recompress_adapter",
     "set_workers",
+    "stride_order",
     "synthetic",
     "uniform",
     "write_adapter",

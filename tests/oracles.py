@@ -43,17 +43,61 @@ def diagonal(parts, m, n):
     return [places(row_parts[k], col_parts[k], n) for k in range(len(row_parts))]
 
 
+class Shared:
+    """A block each of whose numbers is shared by some places: their sum over the root of how many.
+
+    It is stored for `cost` numbers in one, whatever its shape.
+    """
+
+    def __init__(self, members, cost):
+        self.members, self.cost = members, cost  # rows of lists of places
+        self.shape = len(members), len(members[0])
+
+    def entries(self):
+        return [((i, j), places) for i, row in enumerate(self.members) for j, places in enumerate(row)]
+
+
+def whole(block):
+    """Return a block as one row that is stored whole or not at all."""
+    entries = block.ravel().tolist()
+    return Shared([[[place] for place in entries]], len(entries))
+
+
 def pick(W, block):
-    """Return the entries of one block in float64."""
-    return np.asarray(W, dtype=np.float64).ravel()[block]
+    """Return the numbers of one block in float64."""
+    entries = np.asarray(W, dtype=np.float64).ravel()
+    if not isinstance(block, Shared):
+        return entries[block]
+    found = np.zeros(block.shape)
+    for at, members in block.entries():
+        found[at] = math.fsum(entries[members].tolist()) / math.sqrt(len(members))
+    return found
+
+
+def put(X, block, numbers):
+    """Write the numbers of one block into a matrix."""
+    if not isinstance(block, Shared):
+        X.ravel()[block] = numbers
+        return
+    for at, members in block.entries():
+        X.ravel()[members] = numbers[at] / math.sqrt(len(members))
 
 
 def coverage(blocks, shape):
     """Return how many blocks hold each entry."""
     count = np.zeros(shape, dtype=int)
     for block in blocks:
-        count.ravel()[block] += 1
+        for places in [members for _, members in block.entries()] if isinstance(block, Shared) else [block]:
+            count.ravel()[places] += 1
     return count
+
+
+def held(W, blocks):
+    """Return the part of a matrix that blocks hold at full rank."""
+    X = np.zeros(np.shape(W))
+    for block in blocks:
+        put(X, block, pick(W, block))
+    return X
 
 
 def block_spectra(W, blocks):
@@ -63,16 +107,16 @@ def block_spectra(W, blocks):
 
 def block_costs(blocks):
     """Return what one unit of rank costs in each block: a column of B and a row of A."""
-    return [sum(block.shape) for block in blocks]
+    return [block.cost if isinstance(block, Shared) else sum(block.shape) for block in blocks]
 
 
 # Errors.
 
 
 def outside_energy(W, blocks):
-    """Return the sum of squares of the entries in no block."""
-    rest = np.asarray(W, dtype=np.float64)[coverage(blocks, np.shape(W)) == 0]
-    return math.fsum(float(x) ** 2 for x in rest)
+    """Return the sum of squares of what blocks of full rank leave."""
+    rest = np.asarray(W, dtype=np.float64) - held(W, blocks)
+    return math.fsum(float(x) ** 2 for x in rest.ravel())
 
 
 def best_error(W, blocks, ranks):

@@ -9,7 +9,19 @@ import numpy as np
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from oracles import coverage, diagonal, grid, places
+from oracles import diagonal, grid, held, places
+from structured import (
+    circulant,
+    columns_tied,
+    divisor,
+    hodlr,
+    kronecker,
+    means,
+    monarch,
+    reordered,
+    rows_tied,
+    single,
+)
 from toy import Checkerboard, checkers
 
 import lowrank_blocks as lb
@@ -79,8 +91,35 @@ KINDS = [
         (4, 4),
     ),
     Kind("checkerboard", lambda m, n: Checkerboard(), checkers, (2, 2), even=True),
+    Kind("monarch", lambda m, n: lb.Monarch(divisor(m), 2), monarch, (1, 2)),
+    Kind("kronecker", lambda m, n: lb.Kronecker(divisor(m), divisor(n)), kronecker),
+    Kind("hodlr", lambda m, n: lb.HODLR(2), lambda m, n: hodlr(2, m, n), (4, 4)),
+    Kind(
+        "hodlr, dense leaves",
+        lambda m, n: lb.HODLR(1, dense_leaves=True),
+        lambda m, n: hodlr(1, m, n, dense=True),
+        (2, 2),
+    ),
+    Kind(
+        "reordered",
+        lambda m, n: lb.Reordered(lb.Localized(2), rows=range(m)[::-1], cols=lb.stride_order(2)),
+        reordered,
+        (2, 2),
+    ),
+    Kind("circulant", lambda m, n: lb.BlockCirculant(divisor(math.gcd(m, n))), circulant),
+    Kind("tied rows", lambda m, n: lb.Tied(rows=[i % 3 for i in range(m)]), rows_tied),
+    Kind("tied columns", lambda m, n: lb.Tied(cols=2), columns_tied, (1, 2)),
+    Kind(
+        "tied, low rank",
+        lambda m, n: lb.Tied(rows=2, cols=[j // 2 for j in range(n)], low_rank=True),
+        means,
+        (2, 1),
+    ),
+    Kind("sparse", lambda m, n: lb.Sparse(), single),
 ]
-COVERING = [kind for kind in KINDS if coverage(kind.blocks(24, 24), (24, 24)).all()]
+VIEWS = KINDS[: [kind.name for kind in KINDS].index("rows × columns")]
+_SAMPLE = np.random.default_rng(0).integers(1, 99, (24, 24)).astype(np.float64)
+COVERING = [kind for kind in KINDS if (held(_SAMPLE, kind.blocks(24, 24)) == _SAMPLE).all()]
 
 
 def with_spectrum(shape, spectrum, seed=0):

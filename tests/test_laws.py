@@ -5,8 +5,8 @@ from itertools import pairwise, product
 
 import numpy as np
 import pytest
-from oracles import best_error, block_costs, coverage, outside_energy, pick, residual, tolerance
-from registry import COVERING, GENERIC, KINDS, SMALL, budgets, built, each
+from oracles import best_error, block_costs, coverage, held, outside_energy, pick, residual, tolerance
+from registry import COVERING, GENERIC, KINDS, SMALL, VIEWS, budgets, built, each
 from toy import Checkerboard, TransposedCheckerboard
 
 import lowrank_blocks as lb
@@ -34,10 +34,10 @@ def test_blocks_are_where_the_oracle_says_and_disjoint(kind, W):
     assert layout.max_ranks.tolist() == [min(block.shape) for block in blocks]
     assert coverage(blocks, W.shape).max() == 1
     for part, block in zip(layout.split(V), blocks, strict=True):
-        np.testing.assert_array_equal(part, pick(V, block))
+        np.testing.assert_allclose(part, pick(V, block), rtol=0, atol=tolerance(V))
 
 
-@each(kinds=[kind for kind in KINDS if kind.name not in ("rows × columns", "checkerboard")], targets=SHAPES)
+@each(kinds=VIEWS, targets=SHAPES)
 def test_rectangles_are_views_and_cells_index_them(kind, W):
     structure, _ = built(kind, W)
     V = integers(W.shape, 0)
@@ -56,7 +56,7 @@ def test_join_of_split_keeps_covered_entries_and_zeroes_the_rest(kind, W):
     layout = structure.layout(V.shape)
     joined = layout.join(layout.split(V))
 
-    np.testing.assert_array_equal(joined, np.where(coverage(blocks, V.shape), V, 0))
+    np.testing.assert_allclose(joined, held(V, blocks), rtol=0, atol=tolerance(V))
     assert not np.shares_memory(joined, V)
 
 
@@ -66,7 +66,7 @@ def test_uncovered_holds_the_energy_outside_the_blocks(kind, W):
     V = integers(W.shape, 2)
 
     rest = sum(np.square(part).sum() for part in structure.layout(V.shape).outside(V))
-    assert rest == outside_energy(V, blocks)
+    assert rest == pytest.approx(outside_energy(V, blocks), rel=0, abs=tolerance(V) * np.linalg.norm(V))
 
 
 @each(targets=SHAPES)
@@ -78,7 +78,8 @@ def test_split_and_join_are_adjoint(kind, W):
 
     inside = sum(np.vdot(a, b) for a, b in zip(layout.split(V), parts, strict=True))
 
-    assert inside == np.vdot(V, layout.join(parts))  # integers: exact
+    size = np.linalg.norm(V) * math.sqrt(sum(np.vdot(p, p) for p in parts))
+    assert inside == pytest.approx(np.vdot(V, layout.join(parts)), rel=0, abs=tolerance(1.0) * size)
 
 
 @each(targets=SHAPES)
@@ -101,7 +102,7 @@ def test_parameters_are_the_stored_numbers_and_within_the_budget(kind, W):
     parts = lb.decompose(W, structure)
     for budget, allocate in product(budgets(W), ALLOCATIONS):
         answer = parts.within(budget, allocate=allocate)
-        stored = sum(factor.size for pair in answer.factors for factor in pair)
+        stored = sum(r * c for r, c in zip(answer.ranks.tolist(), block_costs(blocks), strict=True))
         assert answer.n_parameters == stored == int(answer.ranks @ parts.costs) <= budget
         for (B, A), block, rank in zip(answer.factors, blocks, answer.ranks, strict=True):
             assert (B.shape, A.shape) == ((block.shape[0], rank), (rank, block.shape[1]))

@@ -4,8 +4,8 @@ import re
 
 import numpy as np
 import pytest
-from oracles import pick, tolerance
-from registry import GENERIC, KINDS, built, each
+from oracles import pick, put, tolerance
+from registry import GENERIC, KINDS, VIEWS, built, each
 
 import lowrank_blocks as lb
 
@@ -18,7 +18,7 @@ def dense(answer, blocks):
     """Return the matrix of an answer from its factors and the oracle's blocks."""
     X = np.zeros(answer.shape)
     for (B, A), block in zip(answer.factors, blocks, strict=True):
-        X.ravel()[block] = B @ A
+        put(X, block, B @ A)
     return X
 
 
@@ -66,7 +66,8 @@ def test_the_transpose_is_the_approximation_of_the_transposed_matrix(kind, W):
     assert turned.structure == structure.transposed()
     assert turned.shape == W.shape[::-1]
     X = dense(answer, blocks).T
-    np.testing.assert_array_equal(turned.to_dense(), answer.to_dense().T)
+    if kind in VIEWS:
+        np.testing.assert_array_equal(turned.to_dense(), answer.to_dense().T)
     np.testing.assert_allclose(turned.to_dense(), X, rtol=0, atol=1e-13)
     places = [indices(block) for block in answer.blocks]
     for k, block in enumerate(turned.blocks):
@@ -75,7 +76,8 @@ def test_the_transpose_is_the_approximation_of_the_transposed_matrix(kind, W):
         assert turned.ranks[k] == answer.ranks[old]
         assert turned.accuracy.methods[k] == answer.accuracy.methods[old]
         assert turned.accuracy.bounds[k] == answer.accuracy.bounds[old]
-        np.testing.assert_array_equal(turned.factors[k][0], answer.factors[old][1].T)
+        if kind in VIEWS:
+            np.testing.assert_array_equal(turned.factors[k][0], answer.factors[old][1].T)
     same = ("error", "relative_error", "guarantee", "lower_bound", "n_parameters", "nbytes")
     assert all(getattr(turned, name) == getattr(answer, name) for name in same)
     np.testing.assert_array_equal(turned.T.to_dense(), answer.to_dense())
@@ -90,7 +92,9 @@ def test_as_an_array_it_is_the_dense_matrix(kind, W):
     answer = lb.approximate(W, structure, 100)
     np.testing.assert_array_equal(np.asarray(answer), answer.to_dense())
     for part, block in zip(answer.factors, blocks, strict=True):
-        np.testing.assert_array_equal(pick(np.asarray(answer), block), part[0] @ part[1])
+        np.testing.assert_allclose(
+            pick(np.asarray(answer), block), part[0] @ part[1], rtol=0, atol=tolerance(W)
+        )
 
 
 def test_arrays_obey_the_protocol_of_numpy_2():

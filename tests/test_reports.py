@@ -26,8 +26,9 @@ COLUMNS = [
     "guarantee",
     "gap",
     "partition",
+    "n_with_positions",
 ]
-SHOWN = COLUMNS[:-1]  # to people: no row is a best partition
+SHOWN = COLUMNS[:-2]  # to people: no row is a best partition, or has positions
 STRUCTURES = [lb.Global(), lb.DiagonalLocal(2), lb.Localized(2)]
 
 
@@ -126,6 +127,7 @@ def test_rows_hold_plain_values():
             str,
             float if line.allocation == "adaptive" else type(None),
             str,
+            type(None),
         ]
         assert all(type(rank) is int for rank in line.ranks)
 

@@ -9,12 +9,12 @@ from lowrank_blocks._version import __version__
 from lowrank_blocks.cli import _models
 from lowrank_blocks.cli._folders import require_folder, save
 from lowrank_blocks.cli._streams import write
+from lowrank_blocks.cli._structures import DEFAULT, structures
 from lowrank_blocks.models.comparing import compared
 from lowrank_blocks.models.comparison import ModelComparison
 from lowrank_blocks.models.journal import Journal
 from lowrank_blocks.models.plans import model_spectra
 from lowrank_blocks.reports.page import to_page
-from lowrank_blocks.structures.grids import DiagonalLocal, Global, Localized
 
 FILES = ("report.html", "report.md", "report.csv", "report.json")
 _WRITERS: dict[str, Callable[[ModelComparison], str]] = {
@@ -39,10 +39,10 @@ def run(args: argparse.Namespace) -> int:
         require_folder(args.out, FILES)
     journal = None if args.out is None else Journal(args.out)
     rank = args.rank if args.budget is None else None
-    structures = Global(), DiagonalLocal(args.blocks), Localized(args.blocks)
+    chosen = tuple(structures(args.structure or DEFAULT, args.blocks))
     with _models.executor(args) as executor:
         spectra = model_spectra(
-            updates, structures, budget=args.budget, rank=rank, executor=executor, journal=journal
+            updates, chosen, budget=args.budget, rank=rank, executor=executor, journal=journal
         )
         found = compared(spectra, args.budget, rank)
     if args.out is not None:
@@ -56,7 +56,9 @@ def run(args: argparse.Namespace) -> int:
 def _files(args: argparse.Namespace, found: ModelComparison) -> dict[str, str | bytes]:
     options = {"rank": args.rank} if args.budget is None else {"budget": args.budget}
     details = {
-        "command": _models.command(args, "compare", {**options, "blocks": args.blocks}),
+        "command": _models.command(
+            args, "compare", {"structure": args.structure, **options, "blocks": args.blocks}
+        ),
         "version": f"lowrank-blocks {__version__}",
     }
     texts = (to_page(found, details=details), found.to_markdown(), found.to_csv(), found.to_json())

@@ -102,8 +102,9 @@ def command(args: argparse.Namespace, name: str, options: Mapping[str, Any]) -> 
         if getattr(args, option, None) is not None:
             words += [f"--{option}", str(getattr(args, option))]
     for option, value in {"include": args.include, "exclude": args.exclude, **options}.items():
-        if value is not None and value is not False:
-            words += [f"--{option}"] if value is True else [f"--{option}", str(value)]
+        for one in value if isinstance(value, list) else [value]:
+            if one is not None and one is not False:
+                words += [f"--{option}"] if one is True else [f"--{option}", str(one)]
     if args.fan_in_fan_out != "auto":
         words += ["--fan-in-fan-out", args.fan_in_fan_out]
     return printable(shlex.join(words))

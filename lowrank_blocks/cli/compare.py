@@ -18,12 +18,12 @@ from lowrank_blocks.cli._hints import update_hint
 from lowrank_blocks.cli._parser import EXAMPLES, Commands, formatted
 from lowrank_blocks.cli._pictures import bars, links, picture_names
 from lowrank_blocks.cli._streams import say, write
+from lowrank_blocks.cli._structures import DEFAULT, add_structures, structures
 from lowrank_blocks.datasets.example import load_example
 from lowrank_blocks.files import DEFAULT_MEMORY, StoredMatrix, find_matrices
 from lowrank_blocks.reports.compare import compare
 from lowrank_blocks.reports.comparison import Comparison
 from lowrank_blocks.reports.report import Report
-from lowrank_blocks.structures.grids import DiagonalLocal, Global, Localized
 
 _WRITERS: dict[str, Callable[[Report], str]] = {
     "text": Report.to_text,
@@ -70,6 +70,7 @@ def _add_input(sub: argparse.ArgumentParser) -> None:
     )
     add("--budget", type=count, metavar="N", help="budget as a count of numbers; it goes before --rank")
     add("--blocks", type=positive, default=4, metavar="K", help="parts of each axis (default 4)")
+    add_structures(sub, "one to compare, may be given again (default global, diagonal and localized)")
     add("--best", action="store_true", help="add the best partition, with a bound on what it misses")
     add(
         "--memory",
@@ -123,9 +124,7 @@ def run(args: argparse.Namespace) -> int:
 def _compare_one(dW: Matrix, name: str, args: argparse.Namespace) -> Comparison:
     try:
         budget = rank_budget(dW.shape, args.rank) if args.budget is None else args.budget
-        return compare(
-            dW, [Global(), DiagonalLocal(args.blocks), Localized(args.blocks)], budget, best=args.best
-        )
+        return compare(dW, structures(args.structure or DEFAULT, args.blocks), budget, best=args.best)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
 

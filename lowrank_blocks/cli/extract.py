@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +10,11 @@ from lowrank_blocks.cli import _models
 from lowrank_blocks.cli._arguments import count, positive
 from lowrank_blocks.cli._parser import Commands, formatted
 from lowrank_blocks.cli._streams import write
+from lowrank_blocks.cli._structures import add_structures, structures
 from lowrank_blocks.models.extraction import extract
 from lowrank_blocks.models.recompression import recompress_adapter
-from lowrank_blocks.structures.base import Structure
-from lowrank_blocks.structures.grids import DiagonalLocal, Global, Localized
 
-_STRUCTURES: dict[str, Callable[[int], Structure]] = {
-    "global": lambda blocks: Global(),
-    "localized": lambda blocks: Localized(blocks),
-    "stripes": lambda blocks: Localized(blocks, 1),
-    "column-stripes": lambda blocks: Localized(1, blocks),
-    "diagonal": lambda blocks: DiagonalLocal(blocks),
-}
+_CANDIDATES = "global", "localized", "stripes", "column-stripes", "diagonal"  # of a plan, if none are given
 _EXAMPLES = """\
 examples:
   lowrank-blocks extract --base base --tuned tuned --rank 16 --out adapter
@@ -51,7 +43,7 @@ def add_to(commands: Commands) -> None:
         metavar="A",
         help="in place of --base and --tuned: a LoRA adapter to make smaller",
     )
-    add("--structure", choices=_STRUCTURES, default="global", help="of all matrices (default global)")
+    add_structures(sub, "of all matrices (default global), or with --ranks plan one of the candidates")
     add("--blocks", type=positive, default=4, metavar="K", help="parts of each axis (default 4)")
     add("--rank", type=count, default=16, metavar="R", help="budget: R·(m+n) for each matrix (default 16)")
     add("--budget", type=count, metavar="N", help="numbers that all matrices store; goes before --rank")
@@ -105,9 +97,11 @@ def _of_checkpoints(args: argparse.Namespace) -> int:
 
 def _options(args: argparse.Namespace) -> dict[str, Any]:
     """Return the options that say what is made, by the names of the library."""
-    names = _STRUCTURES if args.ranks == "plan" else (args.structure,)
+    spelt = args.structure or (_CANDIDATES if args.ranks == "plan" else ["global"])
+    if len(spelt) > 1 and args.ranks != "plan":
+        raise ValueError(f"--structure must be given once without --ranks plan, got {len(spelt)}.")
     return {
-        "structure": [_STRUCTURES[name](args.blocks) for name in names],
+        "structure": structures(spelt, args.blocks),
         "rank": args.rank if args.budget is None else None,
         "budget": args.budget,
         "ranks": "uniform" if args.ranks == "uniform" else "adaptive",
@@ -120,7 +114,7 @@ def _options(args: argparse.Namespace) -> dict[str, Any]:
 
 def _command(args: argparse.Namespace) -> str:
     options = {
-        "structure": None if args.ranks == "plan" else args.structure,
+        "structure": args.structure or (None if args.ranks == "plan" else "global"),
         "blocks": args.blocks,
         "rank": args.rank if args.budget is None else None,
         "budget": args.budget,

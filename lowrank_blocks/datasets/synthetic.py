@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from lowrank_blocks._validation import Shape, as_count, as_real, as_shape
 from lowrank_blocks.linalg import orthonormal_columns, tail_energy
 from lowrank_blocks.structures.base import Structure
+from lowrank_blocks.structures.checked import laid_out
 from lowrank_blocks.structures.grids import DiagonalLocal, Global, Localized
 
 
@@ -130,6 +131,33 @@ def block_grid(shape: Shape, parts: int, rank: int, *, seed: int = 0) -> Target:
         Seed of the random singular vectors.
     """
     return _blocks_of_rank(f"{parts}×{parts} blocks of rank {rank}", shape, Localized(parts), rank, seed)
+
+
+def planted(structure: Structure, shape: Shape, rank: int = 1, *, seed: int = 0) -> Target:
+    """Return a matrix whose blocks have the given rank on any structure, with spectra ``rank, ..., 2, 1``.
+
+    Parameters
+    ----------
+    structure : Structure
+        Where the blocks are.
+    shape : (int, int)
+        Shape of the matrix.
+    rank : int, optional
+        Rank of every block; those of less than that have all they can.
+    seed : int, optional
+        Seed of the random singular vectors.
+
+    Examples
+    --------
+    >>> import lowrank_blocks as lb
+    >>> target = lb.synthetic.planted(lb.Kronecker(4, 4), (16, 8), rank=2)
+    >>> lb.approximate(target.matrix, target.structure, budget=2 * (16 + 8)).relative_error < 1e-14
+    True
+    """
+    layout = laid_out(structure, as_shape(shape))
+    count, most = as_count(rank, "rank", least=1), layout.max_ranks.tolist()
+    spectra = [np.arange(min(count, largest), 0, -1.0) for largest in most]
+    return _assemble(f"planted {structure!r}", shape, structure, spectra, _rng(seed))
 
 
 def unequal_blocks(shape: Shape, parts: int, ratio: float = 0.5, *, seed: int = 0) -> Target:

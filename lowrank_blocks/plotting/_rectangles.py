@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _LONGEST = 6.0  # a longer matrix is drawn this many times as long as wide, out of scale
 _WIDTH, _HEIGHT = 5.0, 3.7  # most inches of a matrix on a figure of its own
+_TOO_MANY = 20_000  # more rectangles than that are drawn entry by entry, without lines and numbers
 _MANY = 400  # with more rectangles, those below a twentieth of an axis get no number
 _WASHED_OUT = 99  # per cent of the entries that are not 0 lie within the scale of a picture
 
@@ -47,6 +48,8 @@ def frame(ax: Axes, shape: Shape) -> None:
 
 def fill(ax: Axes, shape: Shape, rectangles: Sequence[Rectangle], values: NDArray[np.int64]) -> Any:
     """Draw rectangles in the colours of their values, with the number of each where it fits."""
+    if len(rectangles) > _TOO_MANY:
+        return _filled(ax, shape, rectangles, values)
     cells = _patches(rectangles)
     edge = (
         {"edgecolor": background(), "linewidth": 0.5} if len(rectangles) <= _MANY else {"edgecolor": "face"}
@@ -59,8 +62,19 @@ def fill(ax: Axes, shape: Shape, rectangles: Sequence[Rectangle], values: NDArra
     return cells
 
 
+def _filled(ax: Axes, shape: Shape, rectangles: Sequence[Rectangle], values: NDArray[np.int64]) -> Any:
+    entries = np.full(shape, np.nan)
+    for (top, bottom, left, right), value in zip(rectangles, values.tolist(), strict=True):
+        entries[top:bottom, left:right] = value
+    ax.set_facecolor(faint_ink(0.12))
+    limits: dict[str, Any] = {"vmin": 0, "vmax": max(1, int(values.max())), "cmap": HEAT}
+    return ax.imshow(entries, extent=(0, shape[1], shape[0], 0), aspect=_aspect(shape), **limits)
+
+
 def outline(ax: Axes, shape: Shape, rectangles: Sequence[Rectangle]) -> None:
-    """Draw the lines of rectangles, thinner where these are small."""
+    """Draw the lines of rectangles, thinner where these are small, unless they are too many to be seen."""
+    if len(rectangles) > _TOO_MANY:
+        return
     lines = _patches(rectangles)
     lines.set(
         facecolor="none", edgecolor="black", linewidth=np.clip(6 * _shares(shape, rectangles), 0.1, 0.6)

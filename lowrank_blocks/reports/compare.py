@@ -108,6 +108,7 @@ def _row(parts: Decomposition, budget: int, allocation: Allocation) -> _Priced:
         captured=1 - relative_error**2,
         guarantee=choice.guarantee.value,
         gap=None if given else relative_error - parts.lower_bound(choice),
+        n_with_positions=spent + positions if (positions := parts.positions(choice.ranks)) else None,
     )
     return row, allocation.unit_cost(parts.costs)
 

@@ -33,6 +33,9 @@ class Row:
         which nothing is claimed.
     partition : str
         For the row of `best_partition`, what its blocks in use are; empty for the others.
+    n_with_positions : int or None
+        Where the values choose which entries are stored, as of `Sparse`: `n_parameters` and one integer for
+        each position. Budgets do not charge positions.
     """
 
     label: str
@@ -46,6 +49,7 @@ class Row:
     guarantee: str
     gap: float | None = None
     partition: str = ""
+    n_with_positions: int | None = None
 
 
 COLUMNS = tuple(field.name for field in fields(Row))

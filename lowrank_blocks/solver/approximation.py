@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import DTypeLike
 
-from lowrank_blocks._results import ReadOnly
+from lowrank_blocks._results import ReadOnly, lock_all
 from lowrank_blocks._tables import Table
 from lowrank_blocks._validation import Matrix, Shape
 from lowrank_blocks.allocation.budgets import no_rank_note
@@ -98,6 +98,11 @@ class Approximation(ReadOnly, Products):
         return int(self.ranks @ self._layout.rank_costs)
 
     @property
+    def n_with_positions(self) -> int:
+        """`n_parameters`, and the integers that say where the numbers lie if values choose it (`Sparse`)."""
+        return self.n_parameters + self._layout.positions(self.ranks)
+
+    @property
     def nbytes(self) -> int:
         """Bytes of all factors."""
         return self.n_parameters * np.result_type(*self.factors[0]).itemsize
@@ -131,13 +136,15 @@ class Approximation(ReadOnly, Products):
         order = _order(self.blocks, laid_out(structure, shape).cells())
         ranks = self.ranks[order]
         ranks.flags.writeable = False
+        factors = tuple(self._layout.turned(k, self.factors[k]) for k in order)
+        lock_all(factors)
         methods, bounds = self.accuracy.methods, self.accuracy.bounds
         return replace(
             self,
             structure=structure,
             shape=shape,
             ranks=ranks,
-            factors=tuple((self.factors[k][1].T, self.factors[k][0].T) for k in order),
+            factors=factors,
             accuracy=replace(
                 self.accuracy,
                 methods=tuple(methods[k] for k in order),

@@ -107,6 +107,10 @@ class Decomposition(ReadOnly):
         """Return `error` divided by the norm of the matrix; 0 for a matrix of zeros."""
         return self._ledger.relative_error(self._checked(ranks))
 
+    def positions(self, ranks: object) -> int:
+        """Return how many integers say where the numbers lie that ranks store; 0 where the structure does."""
+        return self._layout.positions(self._checked(ranks))
+
     def choose_ranks(
         self, budget: int | None = None, *, rank: int | None = None, allocate: Allocate = adaptive
     ) -> RankChoice:
@@ -214,7 +218,8 @@ class Decomposition(ReadOnly):
 
     @property
     def _outside_bound(self) -> float:
-        return norm_rounding(math.sqrt(self._ledger.outside))
+        split = self._layout.rounding * self._ledger.norm
+        return norm_rounding(math.sqrt(self._ledger.outside)) + split
 
     @property
     def _norm_bound(self) -> float:

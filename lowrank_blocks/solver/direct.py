@@ -46,7 +46,7 @@ def approximate_directly(
         exponent=exponent,
         error=error,
         norm=norm,
-        outside=norm_rounding(outside),
+        outside=norm_rounding(outside) + layout.rounding * norm,
         norm_bound=norm_rounding(norm),
         guarantee=allocation.guarantee,
         lower_bound=error / (norm or 1.0) if best else None,  # of several blocks only spectra could tell

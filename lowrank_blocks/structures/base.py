@@ -14,6 +14,8 @@ from lowrank_blocks._results import ReadOnly, locked
 from lowrank_blocks._validation import Matrix, Shape
 from lowrank_blocks.structures.cells import Block
 
+Factors = tuple[Matrix, Matrix]
+
 _SLAB = 1 << 19  # entries of W - join(split(W)) that are yielded at a time
 
 
@@ -43,7 +45,10 @@ class Structure(ABC):
 
     @abstractmethod
     def transposed(self) -> Structure:
-        """Return the structure whose blocks on ``W.T`` are the transposes of these on ``W``."""
+        """Return the structure of ``W.T``: its blocks hold the same numbers as these on ``W``.
+
+        They are the transposed blocks, unless `Layout.turned` says otherwise.
+        """
 
 
 class Layout(ReadOnly, ABC):
@@ -68,7 +73,8 @@ class Layout(ReadOnly, ABC):
     """
 
     proved: ClassVar[bool] = False  # whether S S^T = I is known without a test of the layout
-    blocks_are_cells: ClassVar[bool] = False  # whether each block is all rows times all columns of its cell
+    blocks_are_cells: bool = False  # whether each block is all rows times all columns of its cell
+    rounding: float = 0.0  # of `split`, relative to the norm of the matrix: 0 where it only picks
 
     def __init__(self, shape: Shape, block_shapes: Sequence[Shape]) -> None:
         self.shape = shape
@@ -108,14 +114,23 @@ class Layout(ReadOnly, ABC):
         for start in range(0, len(rest), step):
             yield rest[start : start + step]
 
-    def dense(self, factors: Sequence[tuple[Matrix, Matrix]]) -> Matrix:
+    def turned(self, block: int, factors: Factors) -> Factors:
+        """Return the factors that a block has on the transposed matrix: ``(A.T, B.T)``."""
+        b, a = factors
+        return a.T, b.T
+
+    def positions(self, ranks: NDArray[np.int64]) -> int:
+        """Return how many integers say where the numbers lie that ranks store; 0 if the structure does."""
+        return 0
+
+    def dense(self, factors: Sequence[Factors]) -> Matrix:
         """Return ``join(B @ A of every block)``, an (m, n) matrix."""
         return self.join([b @ a for b, a in factors])
 
-    def apply(self, factors: Sequence[tuple[Matrix, Matrix]], x: Matrix) -> Matrix:
+    def apply(self, factors: Sequence[Factors], x: Matrix) -> Matrix:
         """Return ``join(B @ A of every block) @ x`` for x of shape (n,) or (n, k)."""
         return self.dense(factors) @ x
 
-    def apply_transposed(self, factors: Sequence[tuple[Matrix, Matrix]], y: Matrix) -> Matrix:
+    def apply_transposed(self, factors: Sequence[Factors], y: Matrix) -> Matrix:
         """Return ``join(B @ A of every block).T @ y`` for y of shape (m,) or (m, k)."""
         return self.dense(factors).T @ y

@@ -80,7 +80,6 @@ class BlockLayout(PickedLayout):
         return self._blocks
 
 
-@final
 class RectangleLayout(PickedLayout):
     """Disjoint rectangles held as one array of bounds, so that a million of them cost little."""
 
