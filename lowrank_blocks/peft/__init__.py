@@ -14,17 +14,21 @@ from lowrank_blocks.peft.grids import BDLoRA, GraLoRA
 from lowrank_blocks.peft.hira import HiRA
 from lowrank_blocks.peft.hra import HRA
 from lowrank_blocks.peft.loha import LoHa
+from lowrank_blocks.peft.lokr import LoKr
 from lowrank_blocks.peft.lowrank import AdaLoRA, LoRA, RsLoRA
 from lowrank_blocks.peft.oft import BOFT, OFT
 from lowrank_blocks.peft.projections import RandLoRA, VeRA
 from lowrank_blocks.peft.road import RoAd
 from lowrank_blocks.peft.scalings import IA3, GLoRA
+from lowrank_blocks.peft.shira import SHiRA
 from lowrank_blocks.peft.spectral import OSF, PSOFT, KaSA
+from lowrank_blocks.peft.tied import C3A, MiSS, MiSSBat
 from lowrank_blocks.peft.waves import FourierFT, WaveFT
 from lowrank_blocks.peft.writing import write
 
 __all__ = [
     "BOFT",
+    "C3A",
     "DEFT",
     "HRA",
     "IA3",
@@ -45,12 +49,16 @@ __all__ = [
     "HiRA",
     "KaSA",
     "LoHa",
+    "LoKr",
     "LoRA",
     "MELoRA",
+    "MiSS",
+    "MiSSBat",
     "PaRa",
     "RandLoRA",
     "RoAd",
     "RsLoRA",
+    "SHiRA",
     "VeRA",
     "WaveFT",
     "write",

@@ -82,6 +82,11 @@ class Target:
             self._found[key] = approximate(self.matrix, structure, budget, allocate=Fixed(tuple(ranks)))
         return self._found[key]
 
+    def projected(self, structure: Structure) -> NDArray[np.float64]:
+        """Return the nearest matrix that a structure holds with all its blocks whole."""
+        layout = laid_out(structure, self.shape)
+        return np.asarray(layout.join(layout.split(self.matrix)))
+
 
 def norm_of(matrix: Matrix) -> float:
     """Return the Frobenius norm."""

@@ -78,11 +78,16 @@ def write(
         "task_type": None,
     }
     kind, folder = numpy_type(dtype, "dtype"), Path(out)
-    tensors = {key: np.ascontiguousarray(value, kind) for key, value in _tensors(modules).items()}
+    tensors = {key: _stored(value, kind) for key, value in _tensors(modules).items()}
     files: dict[str, str | bytes] = {TENSORS: as_safetensors(tensors), CONFIG: as_json(config)}
     require_writable(folder, files)
     write_files(folder, files)
     return folder
+
+
+def _stored(value: Matrix, kind: np.dtype[Any]) -> Matrix:
+    """Return a tensor in the type of the file; positions stay integers."""
+    return np.ascontiguousarray(value, value.dtype if value.dtype.kind == "i" else kind)
 
 
 def _checked(fits: object) -> Mapping[str, Fit]:
