@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lowrank_blocks import peft
     from lowrank_blocks.adapters.loading import load_adapter
     from lowrank_blocks.adapters.writing import write_adapter
-    from lowrank_blocks.allocation.adaptive import adaptive
+    from lowrank_blocks.allocation.adaptive import Adaptive, adaptive
     from lowrank_blocks.allocation.base import Guarantee
     from lowrank_blocks.allocation.budgets import fraction_budget, rank_budget
     from lowrank_blocks.allocation.uniform import uniform
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         plot_residual,
         plot_spectra,
     )
+    from lowrank_blocks.reports.atlas import atlas
     from lowrank_blocks.reports.compare import compare
     from lowrank_blocks.reports.comparison import Comparison, Row
     from lowrank_blocks.reports.report import Report
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from lowrank_blocks.solver.calls import approximate, decompose, error_curve
     from lowrank_blocks.solver.curves import ErrorCurve
     from lowrank_blocks.solver.decomposition import Decomposition
+    from lowrank_blocks.solver.weights import Activations
     from lowrank_blocks.structures.base import Layout, Structure
     from lowrank_blocks.structures.blocks import Blocks
     from lowrank_blocks.structures.cells import Block
@@ -69,9 +71,11 @@ _NAMES = {
     "solver.approximation": ["Approximation"],
     "allocation.budgets": ["fraction_budget", "rank_budget"],
     "reports.comparison": ["Comparison", "Row"],
+    "reports.atlas": ["atlas"],
     "reports.compare": ["compare"],
     "solver.curves": ["ErrorCurve"],
     "solver.decomposition": ["Decomposition"],
+    "solver.weights": ["Activations"],
     "datasets.example": ["load_example"],
     "models.comparison": ["ModelComparison"],
     "models.comparing": ["compare_checkpoints"],
@@ -92,7 +96,7 @@ _NAMES = {
         "plot_residual",
         "plot_spectra",
     ],
-    "allocation.adaptive": ["adaptive"],
+    "allocation.adaptive": ["Adaptive", "adaptive"],
     "allocation.base": ["Guarantee"],
     "allocation.uniform": ["uniform"],
     "reports.report": ["Report"],
@@ -116,6 +120,8 @@ _HOME = {name: module for module, names in _NAMES.items() for name in names}
 __all__ = [
     "HODLR",
     "Accuracy",
+    "Activations",
+    "Adaptive",
     "Approximation",
     "BestPartition",
     "Block",
@@ -144,6 +150,7 @@ __all__ = [
     "adaptive",
     "allocate_ranks",
     "approximate",
+    "atlas",
     "best_partition",
     "compare",
     "compare_checkpoints",

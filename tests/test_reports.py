@@ -27,8 +27,10 @@ COLUMNS = [
     "gap",
     "partition",
     "n_with_positions",
+    "plain_relative_error",
+    "file",
 ]
-SHOWN = COLUMNS[:-2]  # to people: no row is a best partition, or has positions
+SHOWN = COLUMNS[:-4]  # to people: no row is a best partition, or has positions
 STRUCTURES = [lb.Global(), lb.DiagonalLocal(2), lb.Localized(2)]
 
 
@@ -128,6 +130,8 @@ def test_rows_hold_plain_values():
             float if line.allocation == "adaptive" else type(None),
             str,
             type(None),
+            type(None),
+            str,
         ]
         assert all(type(rank) is int for rank in line.ranks)
 

@@ -8,7 +8,8 @@ from typing import ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from lowrank_blocks.allocation.base import Allocation, Guarantee, Points, RankChoice, without_dense
+from lowrank_blocks.allocation.base import Allocation, Guarantee, Points, RankChoice
+from lowrank_blocks.allocation.dense import best_with_dense, steps_with_dense
 from lowrank_blocks.allocation.knapsack import best_counts, dual_bound
 from lowrank_blocks.allocation.offers import Offer, Ranks
 from lowrank_blocks.allocation.uniform import uniform
@@ -26,26 +27,26 @@ class Adaptive(Allocation):
     answer is no worse than the `uniform` one, and than the greedy one: values bought in order of
     energy per stored number, which is optimal among all ranks that spend no more than it spends.
     `Approximation.guarantee` says which it was. Among ranks of equal error, values of zero are
-    never bought. ``lb.adaptive`` is the one value of this class.
+    never bought. ``lb.adaptive`` is the value of this class that stores no block whole.
 
     Parameters
     ----------
-    spectra : sequence of (k,) arrays
-        Singular values of every block, descending.
-    costs : sequence of int
-        Numbers stored for one unit of rank in every block, positive.
-    budget : int
-        Most numbers that may be stored.
-
-    Returns
-    -------
-    (n_blocks,) array of int
-        Ranks with ``ranks @ costs <= budget``.
+    dense : bool, optional
+        Whether a block of p by q entries may also be stored whole, as p·q numbers, which is cheaper than its
+        factors from rank ``p * q / (p + q)`` on. A block of full rank is then stored whole. The optimum is
+        searched for whatever the costs, and `Approximation.guarantee` says whether the search ended. Only a
+        matrix has the shapes of its blocks, so that such an allocation cannot be called on spectra alone.
 
     Raises
     ------
-    TypeError, ValueError
-        As for `uniform`.
+    TypeError
+        If `dense` is not a bool.
+
+    Notes
+    -----
+    ``lb.adaptive(spectra, costs, budget)`` returns ranks, (n_blocks,), with ``ranks @ costs <= budget``, from
+    the singular values of every block, descending, and the numbers that a unit of its rank stores. Errors are
+    raised as by `uniform`.
 
     References
     ----------
@@ -60,19 +61,27 @@ class Adaptive(Allocation):
     array([3, 1])
     """
 
+    dense: bool = False
+
     guarantee: ClassVar[Guarantee] = Guarantee.OPTIMAL
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.dense, (bool, np.bool_)):
+            raise TypeError(f"dense must be a bool, got {self.dense!r}.")
+
     def __repr__(self) -> str:
-        return "adaptive"
+        return "Adaptive(dense=True)" if self.dense else "adaptive"
 
     @property
     def name(self) -> str:
         """Its name in reports."""
-        return "adaptive"
+        return "adaptive, dense" if self.dense else "adaptive"
 
     def choose(self, offer: Offer, budget: int) -> RankChoice:
         """Choose the best ranks, and say whether they are proved to be that."""
-        budget = without_dense(offer, self.name).affordable(budget)
+        budget = offer.affordable(budget)
+        if self.dense:
+            return _with_dense(offer, budget)
         classes = _Classes.of(offer)
         choice = best_counts(classes.energies, classes.costs, budget)
         bought = np.concatenate([o[:k] for o, k in zip(classes.owners, choice.counts, strict=True)])
@@ -87,10 +96,13 @@ class Adaptive(Allocation):
 
     def ranks_without_spectra(self, max_ranks: Ranks, costs: Ranks, budget: int) -> Ranks | None:
         """Return the largest rank of a single block that fits."""
-        return uniform.ranks_without_spectra(max_ranks, costs, budget) if len(costs) == 1 else None
+        alone = len(costs) == 1 and not self.dense
+        return uniform.ranks_without_spectra(max_ranks, costs, budget) if alone else None
 
     def steps(self, offer: Offer) -> Points:
         """Buy all positive values in order of energy per stored number: optimal at every count spent."""
+        if self.dense:
+            return steps_with_dense(_offering(offer))
         energies, costs = offer.energies, offer.costs
         bought = int(np.count_nonzero(energies.flat))
         if (costs == costs[0]).all():
@@ -102,10 +114,23 @@ class Adaptive(Allocation):
 
     def steps_tell_all(self, costs: Ranks) -> bool:
         """Whether all blocks have one cost; if not, other ranks can be better between the steps."""
-        return len(set(costs.tolist())) == 1
+        return len(set(costs.tolist())) == 1 and not self.dense
 
 
 adaptive = Adaptive()
+
+
+def _with_dense(offer: Offer, budget: int) -> RankChoice:
+    found, total = best_with_dense(_offering(offer), budget), offer.total or 1.0
+    guarantee = Guarantee.OPTIMAL if found.proved else Guarantee.GREEDY
+    return RankChoice(found.ranks, guarantee, budget, found.discarded / total, True, found.bound / total)
+
+
+def _offering(offer: Offer) -> Offer:
+    """Return an offer that says what whole blocks cost."""
+    if offer.dense_costs is None:
+        raise ValueError("allocate must have dense=False where the shapes of blocks are not known, got True.")
+    return offer
 
 
 def least_share(offer: Offer, budget: int) -> float:

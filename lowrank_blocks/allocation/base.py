@@ -53,12 +53,18 @@ class RankChoice:
     discarded : float
         Share of the energy of all spectra that the ranks discard; for `adaptive` and `uniform` it
         never rises with the budget.
+    dense : bool
+        Whether a block of full rank is stored whole.
+    least : float or None
+        Share that any ranks within the budget discard at least, if the allocation knows it.
     """
 
     ranks: Ranks
     guarantee: Guarantee
     budget: int
     discarded: float
+    dense: bool = False
+    least: float | None = None
 
 
 class Allocation(ABC):
@@ -178,10 +184,3 @@ def given_ranks(ranks: object, offer: Offer) -> RankChoice:
     """Check ranks that were chosen without a budget."""
     checked = check_ranks(ranks, offer.max_ranks)
     return RankChoice(checked, Guarantee.GIVEN, int(checked @ offer.costs), offer.discarded(checked))
-
-
-def without_dense(offer: Offer, name: str) -> Offer:
-    """Refuse an offer of dense blocks, for an allocation that spends on ranks only."""
-    if offer.dense_costs is not None:
-        raise ValueError(f"allocate must spend on dense blocks where they are offered, got {name}.")
-    return offer

@@ -79,7 +79,8 @@ class Ledger(ReadOnly):
         found = self.relative_error(choice.ranks)
         if choice.guarantee is Guarantee.OPTIMAL:
             return found
-        return min(found, self.share(least_share(self.offer, choice.budget)))
+        least = least_share(self.offer, choice.budget) if choice.least is None else choice.least
+        return min(found, self.share(least))
 
     def in_unit(self, energies: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return energies of the offer in the unit of the ledger."""

@@ -31,8 +31,8 @@ class Offer(ReadOnly):
     exponent : int
         The power of two.
     dense_costs : (n_blocks,) array of int or None
-        Numbers for which a whole block may be stored whatever its rank; None where no block may.
-        No structure offers that yet, and an allocation that cannot spend on it refuses the offer.
+        Numbers for which a whole block may be stored whatever its rank; None where no block may. Only
+        `Adaptive` with ``dense=True`` spends on it.
     """
 
     spectra: Ragged
@@ -41,12 +41,13 @@ class Offer(ReadOnly):
     dense_costs: Ranks | None = None
 
     @classmethod
-    def made(cls, spectra: Sequence[Spectrum], costs: Ranks) -> Offer:
+    def made(cls, spectra: Sequence[Spectrum], costs: Ranks, dense_costs: Ranks | None = None) -> Offer:
         """Return an offer of spectra that are known to be right."""
         joined = Ragged.of(spectra)
         largest = joined.flat.max(initial=0.0)
         exponent = int(safe_exponent(np.array(largest)))
-        return cls(Ragged(scaled(joined.flat, exponent), joined.lengths), locked(costs), exponent)
+        dense = None if dense_costs is None else locked(dense_costs)
+        return cls(Ragged(scaled(joined.flat, exponent), joined.lengths), locked(costs), exponent, dense)
 
     @classmethod
     def checked(cls, spectra: Sequence[ArrayLike], costs: Costs) -> Offer:
@@ -71,6 +72,10 @@ class Offer(ReadOnly):
         """Numbers stored by all ranks."""
         return sum(map(int.__mul__, self.max_ranks.tolist(), self.costs.tolist()))  # int64 may overflow
 
+    def price(self, ranks: Ranks, *, dense: bool = False) -> int:
+        """Return the numbers stored by ranks; where `dense`, a block of full rank costs all its entries."""
+        return price(ranks, self.costs, self.max_ranks, self.dense_costs if dense else None)
+
     def affordable(self, budget: int) -> int:
         """Return the budget as an int, cut down to the cost of all ranks."""
         return min(as_count(budget, "budget"), self.everything)
@@ -93,6 +98,13 @@ class Offer(ReadOnly):
     def discarded(self, ranks: Ranks) -> float:
         """Return the share of the energy of all blocks that ranks discard."""
         return float(self.tails.at(ranks).sum()) / (self.total or 1.0)
+
+
+def price(ranks: Ranks, costs: Ranks, max_ranks: Ranks, dense_costs: Ranks | None) -> int:
+    """Return the numbers stored by ranks, and by blocks of full rank if these are stored whole."""
+    if dense_costs is None:
+        return int(ranks @ costs)
+    return int(np.where(ranks == max_ranks, dense_costs, ranks * costs).sum())
 
 
 def as_spectrum(value: object, name: str) -> Spectrum:

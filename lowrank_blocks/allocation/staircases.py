@@ -50,7 +50,8 @@ class Staircase(ReadOnly):
         if error >= known.relative_error:
             return known
         # The next step is no worse, and rounding must not say otherwise: errors never rise.
-        return Point(int(choice.ranks @ self.ledger.costs), max(error, float(errors[step + 1])))
+        count = self.ledger.offer.price(choice.ranks, dense=choice.dense)
+        return Point(count, max(error, float(errors[step + 1])))
 
     def bound(self, budget: int) -> float:
         """Return what the error within a budget is at least (weak duality): the chord between two steps."""

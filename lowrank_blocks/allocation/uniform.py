@@ -7,7 +7,7 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from lowrank_blocks.allocation.base import Allocation, Guarantee, Points, RankChoice, without_dense
+from lowrank_blocks.allocation.base import Allocation, Guarantee, Points, RankChoice
 from lowrank_blocks.allocation.offers import Offer, Ranks
 
 
@@ -61,7 +61,7 @@ class Uniform(Allocation):
 
     def choose(self, offer: Offer, budget: int) -> RankChoice:
         """Choose the largest common rank that fits; nothing is claimed of it."""
-        budget = without_dense(offer, self.name).affordable(budget)
+        budget = offer.affordable(budget)
         ranks = self.ranks_without_spectra(offer.max_ranks, offer.costs, budget)
         return RankChoice(ranks, Guarantee.GIVEN, budget, offer.discarded(ranks))
 

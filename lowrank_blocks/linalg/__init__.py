@@ -10,6 +10,7 @@ from lowrank_blocks.linalg.factors import BlockFactors, leading_factors
 from lowrank_blocks.linalg.lapack import orthonormal_columns
 from lowrank_blocks.linalg.normal import pseudo_inverses, smallest_eigenvectors
 from lowrank_blocks.linalg.packed import Factors, PackedFactors, stacks_of
+from lowrank_blocks.linalg.roots import Root, root_of, root_of_moment
 from lowrank_blocks.linalg.rotations import (
     best_rotations,
     cayley,
@@ -32,6 +33,7 @@ __all__ = [
     "PackedFactors",
     "Ragged",
     "Reduced",
+    "Root",
     "Spectrum",
     "best_rotations",
     "block_spectra",
@@ -47,6 +49,8 @@ __all__ = [
     "product_rounding",
     "promise",
     "pseudo_inverses",
+    "root_of",
+    "root_of_moment",
     "safe_exponent",
     "scaled",
     "set_workers",

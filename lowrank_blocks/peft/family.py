@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, final
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from lowrank_blocks._results import ReadOnly
@@ -32,6 +31,7 @@ class Family(ABC):
     format: ClassVar[str]
     packed: ClassVar[bool] = False
     unwritten: ClassVar[str] = ""  # why no file is written, where none is
+    has_positions: ClassVar[bool] = False  # whether the values choose where the numbers stand
     fixed: ClassVar[tuple[str, ...]] = ()  # tensors that training leaves as they are
 
     @abstractmethod
@@ -127,7 +127,7 @@ class Fit(ReadOnly):
     error : float
         ``||dW - X||_F``, computed from the tensors by the formula of PEFT.
     relative_error : float
-        ``error / ||dW||_F``; 0 for an update of zeros that is met.
+        ``error / ||dW||_F``; for an update of zeros `error` itself.
     lower_bound : float or None
         No adapter of these settings has a smaller relative error, up to rounding; None if nothing is known.
     n_parameters : int
@@ -183,6 +183,4 @@ class Fit(ReadOnly):
 
 
 def _relative(error: float, norm: float) -> float:
-    if norm:
-        return error / norm
-    return np.inf if error else 0.0
+    return error / (norm or 1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -9,13 +10,34 @@ import numpy as np
 from lowrank_blocks._calls import shows_call
 from lowrank_blocks._validation import Matrix, Shape
 from lowrank_blocks.peft.claims import Claim, Solved, Tensors
-from lowrank_blocks.peft.linear import Array, least_squares
+from lowrank_blocks.peft.linear import Array, LinearMap, least_squares
 from lowrank_blocks.peft.lowrank import OfRank, truncated
-from lowrank_blocks.peft.scalings import RowTerms
 from lowrank_blocks.peft.target import Target
 from lowrank_blocks.structures.grids import Global
 
 _SWEEPS = 2
+
+
+@dataclass(frozen=True, eq=False)
+class _Weighted(LinearMap):
+    """The weight times ``numbers @ right``, entry by entry."""
+
+    weight: Array
+    right: Array
+
+    def forward(self, numbers: Array) -> Array:
+        """Return the product of (m, r) numbers."""
+        return np.asarray(self.weight * (numbers @ self.right))
+
+    def adjoint(self, matrix: Array) -> Array:
+        """Return (m, r) numbers."""
+        return np.asarray((self.weight * matrix) @ self.right.T)
+
+    def grams(self) -> Array:
+        """Return the Gram matrix of every row."""
+        r = len(self.right)
+        pairs = (self.right[:, None] * self.right[None]).reshape(r * r, -1)
+        return np.asarray((np.square(self.weight) @ pairs.T).reshape(-1, r, r))
 
 
 @final
@@ -58,8 +80,8 @@ class HiRA(OfRank):
         weight, matrix = target.weight, target.matrix
         b, a = truncated(Target(weight * matrix, None), self.r)
         for _ in range(_SWEEPS):
-            b = least_squares(RowTerms(a[:, None, :] * weight[None]), matrix)
-            a = least_squares(RowTerms(b.T[:, None, :] * weight.T[None]), matrix.T).T
+            b = least_squares(_Weighted(weight, a), matrix)
+            a = least_squares(_Weighted(weight.T, b.T), matrix.T).T
         return Solved({"hira_A": np.ascontiguousarray(a), "hira_B": b}, Claim.UPPER, self._bound(target))
 
     def _bound(self, target: Target) -> float:

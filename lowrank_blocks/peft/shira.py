@@ -41,6 +41,7 @@ class SHiRA(Family):
     r: int
 
     format: ClassVar[str] = "SHIRA"
+    has_positions: ClassVar[bool] = True
     fixed: ClassVar[tuple[str, ...]] = ("shira_indices",)
 
     def __post_init__(self) -> None:

@@ -7,14 +7,16 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from lowrank_blocks._validation import Matrix, Shape, as_matrix
+from lowrank_blocks._validation import Shape, as_matrix
 from lowrank_blocks.allocation.adaptive import adaptive
 from lowrank_blocks.allocation.base import Allocate, Allocation, Guarantee, as_allocation
 from lowrank_blocks.allocation.budgets import as_budget, rank_hint
 from lowrank_blocks.allocation.uniform import uniform
 from lowrank_blocks.reports.comparison import Comparison, Row
-from lowrank_blocks.search.partitions import best_partition
-from lowrank_blocks.solver.decomposition import Decomposition, decompose_view
+from lowrank_blocks.search.partitions import BestPartition, best_partition
+from lowrank_blocks.solver.decomposition import Decomposition
+from lowrank_blocks.solver.weighted import decompose_weighted
+from lowrank_blocks.solver.weights import Weighting, as_weights
 from lowrank_blocks.structures.base import Structure
 from lowrank_blocks.structures.checked import as_structure
 
@@ -27,6 +29,8 @@ def compare(
     rank: int | None = None,
     allocate: Sequence[Allocate] = (uniform, adaptive),
     best: bool = False,
+    row_weights: Weighting = None,
+    col_weights: Weighting = None,
 ) -> Comparison:
     """Compare the best approximations of a matrix by several structures within one budget.
 
@@ -47,6 +51,9 @@ def compare(
         Allocations to compare.
     best : bool, optional
         Whether to add what `best_partition` finds as a row, with the partition in a column of its own.
+    row_weights, col_weights : array_like or Activations, optional
+        As for `approximate`; errors are then in the weighted norm, and `Row.plain_relative_error` has the
+        plain one beside it.
 
     Returns
     -------
@@ -78,12 +85,15 @@ def compare(
         for i, s in enumerate(_listed(structures, "structures", "[lb.Global()]"))
     ]
     allocations = [as_allocation(a) for a in _listed(allocate, "allocate", "(lb.adaptive,)")]
+    weights = as_weights(row_weights, col_weights, (matrix.shape[0], matrix.shape[1]))
     found: list[_Priced] = []
     for structure in chosen:
-        parts = decompose_view(matrix, structure)
+        parts = decompose_weighted(matrix, structure, weights)
         found += [_row(parts, count, a) for a in _distinct(allocations, parts)]
     if best:
-        found.append(_best_row(matrix, count))
+        found.append(
+            _best_row(best_partition(matrix, count, row_weights=row_weights, col_weights=col_weights), count)
+        )
     return Comparison(
         parts.shape, count, parts.norm, tuple(row for row, _ in found), _note(found, count, parts.shape)
     )
@@ -94,7 +104,7 @@ _Priced = tuple[Row, int]  # with the least budget that buys any rank
 
 def _row(parts: Decomposition, budget: int, allocation: Allocation) -> _Priced:
     choice = parts.choose_ranks(budget, allocate=allocation)
-    spent = int(choice.ranks @ parts.costs)
+    spent = parts.price(choice)
     relative_error = parts.relative_error(choice.ranks)
     given = choice.guarantee is Guarantee.GIVEN
     row = Row(
@@ -109,12 +119,12 @@ def _row(parts: Decomposition, budget: int, allocation: Allocation) -> _Priced:
         guarantee=choice.guarantee.value,
         gap=None if given else relative_error - parts.lower_bound(choice),
         n_with_positions=spent + positions if (positions := parts.positions(choice.ranks)) else None,
+        plain_relative_error=parts.plain_relative_error(choice.ranks),
     )
     return row, allocation.unit_cost(parts.costs)
 
 
-def _best_row(matrix: Matrix, budget: int) -> _Priced:
-    found = best_partition(matrix, budget)
+def _best_row(found: BestPartition, budget: int) -> _Priced:
     row = Row(
         label="best partition",
         allocation="adaptive",
@@ -127,6 +137,7 @@ def _best_row(matrix: Matrix, budget: int) -> _Priced:
         guarantee=str(found.guarantee),
         gap=found.gap,
         partition=found.verdict,
+        plain_relative_error=found.plain.relative_error if found.plain else None,
     )
     return row, found.unit_cost or 0
 

@@ -13,6 +13,8 @@ from lowrank_blocks.allocation.budgets import as_budget
 from lowrank_blocks.search.candidates import best_answer, named_candidates, rectangles_of, search
 from lowrank_blocks.solver.approximation import Approximation
 from lowrank_blocks.solver.decomposition import decompose_view
+from lowrank_blocks.solver.weighted import restored
+from lowrank_blocks.solver.weights import Weighting, as_weights
 from lowrank_blocks.structures.axes import Axis
 from lowrank_blocks.structures.verdicts import verdict
 
@@ -89,6 +91,8 @@ def best_partition(
     min_block: int = 1,
     rows: Axis = 1,
     cols: Axis = 1,
+    row_weights: Weighting = None,
+    col_weights: Weighting = None,
 ) -> BestPartition:
     """Find the best partition of a matrix into low-rank blocks within a budget, and bound the best.
 
@@ -116,6 +120,9 @@ def best_partition(
     rows, cols : int or tuple of int, optional
         Parts or edges to start from, for example ``rows=(0, 256, 512, 768)`` for fused query, key
         and value. The axis is then cut there first, and halved within the parts.
+    row_weights, col_weights : (m,) and (n,) array_like, optional
+        Positive weights of the squared errors of rows and columns, as for `approximate`. A matrix would
+        couple the blocks and is refused.
 
     Returns
     -------
@@ -146,7 +153,11 @@ def best_partition(
     >>> found.structure, round(found.gap, 9)
     (DiagonalLocal(4), 0.0)
     """
-    matrix = as_matrix(dW)
+    source = as_matrix(dW)
+    weights = as_weights(row_weights, col_weights, (source.shape[0], source.shape[1]))
+    if weights is not None and any(weights.full):
+        raise ValueError("row_weights and col_weights must be vectors for partitions, got a matrix.")
+    matrix = source if weights is None else weights.applied(source)
     asked = as_budget(budget, rank, sum(matrix.shape))
     most = min(asked, 2 * matrix.size)  # no ranks on any rectangles store more
     rectangles = rectangles_of(matrix, max_depth=max_depth, min_block=min_block, rows=rows, cols=cols)
@@ -154,6 +165,8 @@ def best_partition(
     answer = best_answer(rectangles, named, search(rectangles, most), most)
     found = rectangles.spectra_of(answer.candidate.places)
     made = decompose_view(matrix, answer.candidate.structure, found).within(most)
+    if weights is not None:
+        made = restored(made, source, weights)
     bound = math.sqrt(answer.bound / (rectangles.energy or 1.0))
     proved = made.relative_error if answer.bound == answer.energy else min(bound, made.relative_error)
     known = {f.name: getattr(made, f.name) for f in fields(made)}

@@ -14,7 +14,7 @@ from lowrank_blocks._results import ReadOnly, lock_all
 from lowrank_blocks._tables import Table
 from lowrank_blocks._validation import Matrix, Shape
 from lowrank_blocks.allocation.budgets import no_rank_note
-from lowrank_blocks.allocation.offers import Ranks
+from lowrank_blocks.allocation.offers import Ranks, price
 from lowrank_blocks.linalg import Accuracy, Factors
 from lowrank_blocks.solver.products import Products
 from lowrank_blocks.structures.base import Layout, Structure
@@ -22,6 +22,22 @@ from lowrank_blocks.structures.cells import Block, Selection
 from lowrank_blocks.structures.checked import laid_out
 
 TIE = 1e-12  # relative errors closer than this differ by rounding only
+
+
+@dataclass(frozen=True)
+class Plain:
+    """Errors in the plain Frobenius norm of what is best in a weighted one.
+
+    Attributes
+    ----------
+    error : float
+        ``||dW - X||_F``.
+    relative_error : float
+        ``error / ||dW||_F``; 0 for a matrix of zeros.
+    """
+
+    error: float
+    relative_error: float
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -64,6 +80,12 @@ class Approximation(ReadOnly, Products):
     accuracy : Accuracy
         How the factors of every block were computed, and a certified bound on how far rounding can
         have moved their error.
+    plain : Plain or None
+        Of an approximation under weights, whose errors are all in the weighted norm: its errors in the plain
+        Frobenius norm. None without weights.
+    dense : bool
+        Whether blocks of full rank are stored whole: one of their factors is the block, and the other the
+        identity, which is not stored.
 
     Examples
     --------
@@ -88,6 +110,8 @@ class Approximation(ReadOnly, Products):
     accuracy: Accuracy = field(repr=False)
     budget: int | None = None
     unit_cost: int | None = None
+    plain: Plain | None = None
+    dense: bool = False
 
     # Lets `ndarray @ approximation` reach __rmatmul__ instead of looping over entries.
     __array_ufunc__ = None
@@ -95,7 +119,10 @@ class Approximation(ReadOnly, Products):
     @property
     def n_parameters(self) -> int:
         """Count of stored numbers in all factors; the positions of blocks are not charged."""
-        return int(self.ranks @ self._layout.rank_costs)
+        layout = self._layout
+        return price(
+            self.ranks, layout.rank_costs, layout.max_ranks, layout.dense_costs if self.dense else None
+        )
 
     @property
     def n_with_positions(self) -> int:
@@ -179,7 +206,7 @@ class Approximation(ReadOnly, Products):
         return (
             f"Approximation({self.structure!r} of a {m}×{n} matrix, {ranks_text(self.ranks)}, "
             f"{self.n_parameters} parameters, relative error {self.relative_error:.4g}"
-            f"{self._gap_text()}"
+            f"{self._gap_text()}{self._plain_text()}"
             f"{self.note and f'; {self.note}'})"
         )
 
@@ -191,6 +218,11 @@ class Approximation(ReadOnly, Products):
         if self.guarantee != "greedy ranks" or self.gap is None:
             return ""
         return f", greedy ranks, gap at most {self.gap:.2g}"
+
+    def _plain_text(self) -> str:
+        return (
+            f" in the weighted norm, {self.plain.relative_error:.4g} in the plain one" if self.plain else ""
+        )
 
 
 def _order(blocks: Sequence[Block], transposed: Sequence[Block]) -> list[int]:

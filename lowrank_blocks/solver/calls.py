@@ -14,6 +14,8 @@ from lowrank_blocks.solver.approximation import Approximation
 from lowrank_blocks.solver.curves import ErrorCurve
 from lowrank_blocks.solver.decomposition import Decomposition, decompose_view
 from lowrank_blocks.solver.direct import approximate_directly
+from lowrank_blocks.solver.weighted import decompose_weighted
+from lowrank_blocks.solver.weights import Weighting, as_weights
 from lowrank_blocks.structures.base import Structure
 from lowrank_blocks.structures.checked import as_structure
 
@@ -25,6 +27,8 @@ def approximate(
     *,
     rank: int | None = None,
     allocate: Allocate = adaptive,
+    row_weights: Weighting = None,
+    col_weights: Weighting = None,
 ) -> Approximation:
     """Return the best approximation of a matrix by low-rank blocks within a budget.
 
@@ -47,6 +51,11 @@ def approximate(
     allocate : callable, optional
         How the budget is spent: `adaptive` (default), `uniform` or any function
         ``(spectra, costs, budget) -> ranks``.
+    row_weights, col_weights : array_like or Activations, optional
+        Weights of the squared errors of rows and columns; errors are then in the norm that they make, and
+        factors float64. A vector of positive numbers weights any structure of disjoint blocks. A symmetric
+        positive semidefinite matrix, such as a second moment of the inputs of a layer, or `Activations`,
+        weights structures whose blocks span all columns (for rows: all rows).
 
     Returns
     -------
@@ -59,11 +68,13 @@ def approximate(
         If `dW` is not a nonempty finite real matrix, `structure` no structure or one that does not
         fit its shape, not exactly one of `budget` and `rank` given, that one not a non-negative
         integer, or the allocation returns ranks that are not one a block, negative, too large for a
-        block or beyond the budget.
+        block or beyond the budget. Also if weights are not positive (a matrix: not positive semidefinite),
+        not of the length of their axis, or such that the structure has no closed form under them.
 
     References
     ----------
-    Eckart & Young, doi 10.1007/BF02288367; Barazandeh et al., arXiv 2506.00236.
+    Eckart & Young, doi 10.1007/BF02288367; Barazandeh et al., arXiv 2506.00236. With weights of outputs:
+    Chen et al., "DRONE: Data-aware Low-rank Compression for Large NLP Models", NeurIPS 2021.
 
     Examples
     --------
@@ -75,11 +86,20 @@ def approximate(
     """
     matrix, structure = as_matrix(dW), as_structure(structure)
     count = as_budget(budget, rank, sum(matrix.shape))
+    weights = as_weights(row_weights, col_weights, (matrix.shape[0], matrix.shape[1]))
+    if weights is not None:
+        return decompose_weighted(matrix, structure, weights).within(count, allocate=allocate)
     direct = approximate_directly(matrix, structure, count, as_allocation(allocate))
     return direct or decompose_view(matrix, structure).within(count, allocate=allocate)
 
 
-def decompose(dW: ArrayLike, structure: Structure) -> Decomposition:
+def decompose(
+    dW: ArrayLike,
+    structure: Structure,
+    *,
+    row_weights: Weighting = None,
+    col_weights: Weighting = None,
+) -> Decomposition:
     """Compute the spectra of all blocks once, to ask for any budget or ranks later.
 
     Parameters
@@ -88,6 +108,8 @@ def decompose(dW: ArrayLike, structure: Structure) -> Decomposition:
         Real finite matrix. The decomposition keeps a copy of its own, for the factors.
     structure : Structure
         Which blocks are approximated.
+    row_weights, col_weights : array_like or Activations, optional
+        As for `approximate`; spectra and errors are then those of the weighted matrix.
 
     Returns
     -------
@@ -109,7 +131,8 @@ def decompose(dW: ArrayLike, structure: Structure) -> Decomposition:
     """
     matrix = as_matrix(dW).copy()
     matrix.flags.writeable = False
-    return decompose_view(matrix, as_structure(structure))
+    weights = as_weights(row_weights, col_weights, (matrix.shape[0], matrix.shape[1]))
+    return decompose_weighted(matrix, as_structure(structure), weights)
 
 
 def error_curve(
@@ -118,6 +141,8 @@ def error_curve(
     budgets: Sequence[int] | None = None,
     *,
     allocate: Allocate = adaptive,
+    row_weights: Weighting = None,
+    col_weights: Weighting = None,
 ) -> ErrorCurve:
     """Return the error of a structure against its parameter count, from one pass over the spectra.
 
@@ -135,6 +160,8 @@ def error_curve(
         steps. For `uniform`, every common rank.
     allocate : callable, optional
         `adaptive` (default), `uniform`, or with `budgets` any allocation.
+    row_weights, col_weights : array_like or Activations, optional
+        As for `approximate`; errors are then in the weighted norm.
 
     Returns
     -------
@@ -152,5 +179,7 @@ def error_curve(
     >>> lb.error_curve(np.eye(4), lb.Localized(2))
     ErrorCurve(Localized(2), 5 steps, 0 to 16 parameters, relative error 1 to 0)
     """
-    parts = decompose_view(as_matrix(dW), as_structure(structure))
+    matrix = as_matrix(dW)
+    weights = as_weights(row_weights, col_weights, (matrix.shape[0], matrix.shape[1]))
+    parts = decompose_weighted(matrix, as_structure(structure), weights)
     return parts.error_curve(budgets, allocate=allocate)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,7 @@ from lowrank_blocks.linalg import (
     Accuracy,
     BlockFactors,
     BlockSpectra,
+    PackedFactors,
     Spectrum,
     block_spectra,
     common_exponent,
@@ -37,7 +39,7 @@ from lowrank_blocks.linalg import (
     scaled,
 )
 from lowrank_blocks.solver.approximation import Approximation
-from lowrank_blocks.solver.assembly import assembled, energy, require_norm
+from lowrank_blocks.solver.assembly import assembled, energy, require_norm, whole_factors
 from lowrank_blocks.solver.curves import ErrorCurve, as_budgets, pareto
 from lowrank_blocks.structures.base import Layout, Structure
 from lowrank_blocks.structures.checked import laid_out
@@ -107,6 +109,10 @@ class Decomposition(ReadOnly):
         """Return `error` divided by the norm of the matrix; 0 for a matrix of zeros."""
         return self._ledger.relative_error(self._checked(ranks))
 
+    def plain_relative_error(self, ranks: object) -> float | None:
+        """Return the relative error in the plain norm of what is best under weights; None without weights."""
+        return None
+
     def positions(self, ranks: object) -> int:
         """Return how many integers say where the numbers lie that ranks store; 0 where the structure does."""
         return self._layout.positions(self._checked(ranks))
@@ -169,8 +175,12 @@ class Decomposition(ReadOnly):
         return ErrorCurve(label, self.shape, locked(counts), locked(errors), None, stairs if needed else None)
 
     def _point(self, allocation: Allocation, budget: int) -> Point:
-        ranks = allocation.choose(self._ledger.offer, budget).ranks
-        return Point(int(ranks @ self.costs), self._ledger.relative_error(ranks))
+        choice = allocation.choose(self._ledger.offer, budget)
+        return Point(self.price(choice), self._ledger.relative_error(choice.ranks))
+
+    def price(self, choice: RankChoice) -> int:
+        """Return the numbers that a choice stores."""
+        return self._ledger.offer.price(choice.ranks, dense=choice.dense)
 
     def _checked(self, ranks: object) -> Ranks:
         return check_ranks(ranks, self._ledger.offer.max_ranks)
@@ -180,8 +190,8 @@ class Decomposition(ReadOnly):
         return f"Decomposition({self.structure!r} of a {m}×{n} matrix, {len(self.costs)} blocks)"
 
     def _truncate(self, choice: RankChoice) -> Approximation:
-        found = self._factors(choice.ranks)
-        return assembled(
+        found = self._dense_factors(choice.ranks) if choice.dense else self._factors(choice.ranks)
+        made = assembled(
             self.shape,
             self.structure,
             # The error that is reported comes from the spectra, and is as uncertain as they are.
@@ -193,6 +203,24 @@ class Decomposition(ReadOnly):
             norm_bound=self._norm_bound,
             guarantee=choice.guarantee,
             lower_bound=self.lower_bound(choice),
+        )
+        return replace(made, dense=True) if choice.dense else made
+
+    def _dense_factors(self, ranks: Ranks) -> BlockFactors:
+        """Return factors; of a block of full rank one is the block, and the other the identity."""
+        whole = ranks == self._ledger.offer.max_ranks
+        found = self._factors(np.where(whole, 0, ranks))
+        blocks = self._layout.split(self._matrix)
+        kind = found.factors[0][0].dtype
+        pairs = [
+            whole_factors(np.asarray(blocks[k], dtype=kind)) if whole[k] else pair
+            for k, pair in enumerate(found.factors)
+        ]
+        return replace(
+            found,
+            factors=PackedFactors.of_pairs(pairs),
+            excess=np.where(whole, 0.0, found.excess),
+            methods=tuple("dense" if w else m for w, m in zip(whole.tolist(), found.methods, strict=True)),
         )
 
     def _factors(self, ranks: Ranks) -> BlockFactors:
@@ -240,18 +268,18 @@ def decompose_view(matrix: Matrix, structure: Structure, found: BlockSpectra | N
         known.
     """
     layout = laid_out(structure, (matrix.shape[0], matrix.shape[1]))
+    known = solved(matrix, layout, layout.rank_costs, found)
+    return Decomposition(structure=structure, shape=layout.shape, **known)
+
+
+def solved(matrix: Matrix, layout: Layout, costs: Ranks, found: BlockSpectra | None = None) -> dict[str, Any]:
+    """Return what a decomposition holds of the spectra of a matrix, those of its blocks on a layout."""
     exponent = common_exponent(matrix)
     if found is None:
         found = block_spectra(layout.split(matrix), exponent, promise(matrix.dtype))
-    costs = locked(layout.rank_costs)
-    ledger = Ledger(Offer.made(found.values, costs), energy(layout.outside(matrix), exponent))
-    require_norm(ledger.norm, exponent)
-    return Decomposition(
-        structure=structure,
-        shape=layout.shape,
-        costs=costs,
-        _matrix=matrix,
-        _exponent=exponent,
-        _found=found,
-        _ledger=ledger,
+    costs = locked(costs)
+    ledger = Ledger(
+        Offer.made(found.values, costs, layout.dense_costs), energy(layout.outside(matrix), exponent)
     )
+    require_norm(ledger.norm, exponent)
+    return {"costs": costs, "_matrix": matrix, "_exponent": exponent, "_found": found, "_ledger": ledger}

@@ -74,6 +74,9 @@ class Layout(ReadOnly, ABC):
 
     proved: ClassVar[bool] = False  # whether S S^T = I is known without a test of the layout
     blocks_are_cells: bool = False  # whether each block is all rows times all columns of its cell
+    takes_weights: bool = (
+        False  # whether `rescaled` is known: the form stays closed if rows or columns are scaled
+    )
     rounding: float = 0.0  # of `split`, relative to the norm of the matrix: 0 where it only picks
 
     def __init__(self, shape: Shape, block_shapes: Sequence[Shape]) -> None:
@@ -84,6 +87,11 @@ class Layout(ReadOnly, ABC):
     def rank_costs(self) -> NDArray[np.int64]:
         """Numbers stored for one unit of rank of every block: height plus width by default."""
         return locked(np.array(self.block_shapes, dtype=np.int64).sum(axis=1))
+
+    @cached_property
+    def dense_costs(self) -> NDArray[np.int64]:
+        """Numbers for which a block may be stored whole: all its entries."""
+        return locked(np.array(self.block_shapes, dtype=np.int64).prod(axis=1))
 
     @cached_property
     def max_ranks(self) -> NDArray[np.int64]:
@@ -118,6 +126,10 @@ class Layout(ReadOnly, ABC):
         """Return the factors that a block has on the transposed matrix: ``(A.T, B.T)``."""
         b, a = factors
         return a.T, b.T
+
+    def rescaled(self, factors: Sequence[Factors], rows: Matrix, cols: Matrix) -> Sequence[Factors]:
+        """Return the factors of ``diag(rows) @ X @ diag(cols)``, where X has these; see `takes_weights`."""
+        raise NotImplementedError
 
     def positions(self, ranks: NDArray[np.int64]) -> int:
         """Return how many integers say where the numbers lie that ranks store; 0 if the structure does."""

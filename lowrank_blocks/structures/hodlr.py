@@ -103,6 +103,7 @@ class DenseLeavesLayout(Layout):
     """Rectangles of low rank, and others that are stored whole: each of these is a block of one row."""
 
     proved = True
+    takes_weights = True
     covers = True
 
     def __init__(self, shape: Shape, low_rank: Sequence[Rectangle], leaves: Sequence[Rectangle]) -> None:
@@ -134,6 +135,14 @@ class DenseLeavesLayout(Layout):
     def outside(self, matrix: Matrix) -> Iterator[Matrix]:
         """Yield nothing: the blocks cover the matrix."""
         return iter(())
+
+    def rescaled(self, factors: Sequence[Factors], rows: Matrix, cols: Matrix) -> Sequence[Factors]:
+        """Scale the factors of the rectangles, and every entry of the leaves."""
+        leaves = zip(self._leaves.cells(), factors[self._count :], strict=True)
+        return (
+            *self._low_rank.rescaled(factors[: self._count], rows, cols),
+            *((b, a * np.outer(rows[cell.rows], cols[cell.cols]).ravel()) for cell, (b, a) in leaves),
+        )
 
     def turned(self, block: int, factors: Factors) -> Factors:
         """Return the factors that a block has on the transposed matrix; a leaf is a row there, too."""

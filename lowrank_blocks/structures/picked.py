@@ -27,6 +27,7 @@ class PickedLayout(Layout):
 
     proved = True
     blocks_are_cells = True
+    takes_weights = True
 
     def join(self, blocks: Sequence[Matrix]) -> Matrix:
         """Return a new matrix with the blocks in their places and 0 elsewhere."""
@@ -45,6 +46,11 @@ class PickedLayout(Layout):
             for rows, cols in self.cells():
                 rest[Block(_within(rows, start, start + len(rest)), cols).index] = 0
             yield rest
+
+    def rescaled(self, factors: Factors, rows: Matrix, cols: Matrix) -> Factors:
+        """Scale the rows of every B and the columns of every A."""
+        pairs = zip(self.cells(), factors, strict=True)
+        return tuple((rows[cell.rows, None] * b, a * cols[cell.cols]) for cell, (b, a) in pairs)
 
     def apply(self, factors: Factors, x: Matrix) -> Matrix:
         """Multiply block by block; blocks of rank 0 are passed over."""

@@ -83,7 +83,8 @@ class ReorderedLayout(Layout):
     def __init__(self, inner: Layout, rows: Indices | None, cols: Indices | None) -> None:
         super().__init__(inner.shape, inner.block_shapes)
         self._inner, self._rows, self._cols = inner, rows, cols
-        self.blocks_are_cells, self.rounding = inner.blocks_are_cells, inner.rounding
+        self.blocks_are_cells, self.takes_weights = inner.blocks_are_cells, inner.takes_weights
+        self.rounding = inner.rounding
 
     @property
     def rank_costs(self) -> NDArray[np.int64]:
@@ -122,6 +123,11 @@ class ReorderedLayout(Layout):
     def turned(self, block: int, factors: Factors) -> Factors:
         """Return the factors that the block has on the transposed matrix."""
         return self._inner.turned(block, factors)
+
+    def rescaled(self, factors: Sequence[Factors], rows: Matrix, cols: Matrix) -> Sequence[Factors]:
+        """Scale as the layout inside does, in its order."""
+        there = (s if o is None else s[o] for s, o in ((rows, self._rows), (cols, self._cols)))
+        return self._inner.rescaled(factors, *there)
 
     def positions(self, ranks: Any) -> int:
         """Return how many positions the structure stores; the orders are not charged."""
