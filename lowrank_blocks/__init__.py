@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from lowrank_blocks.models.plans import ModelPlan, plan
     from lowrank_blocks.models.recompression import recompress_adapter
     from lowrank_blocks.plotting import (
+        plot_atlas,
         plot_comparison,
         plot_error_curves,
         plot_model_curves,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from lowrank_blocks.reports.atlas import atlas
     from lowrank_blocks.reports.compare import compare
     from lowrank_blocks.reports.comparison import Comparison, Row
+    from lowrank_blocks.reports.model_atlas import ModelAtlas, atlas_checkpoints
     from lowrank_blocks.reports.report import Report
     from lowrank_blocks.search.curves import partition_curve
     from lowrank_blocks.search.partitions import BestPartition, best_partition
@@ -87,6 +89,7 @@ _NAMES = {
     "structures.blocks": ["Blocks"],
     "structures.cells": ["Block"],
     "plotting": [
+        "plot_atlas",
         "plot_comparison",
         "plot_error_curves",
         "plot_model_curves",
@@ -99,6 +102,7 @@ _NAMES = {
     "allocation.adaptive": ["Adaptive", "adaptive"],
     "allocation.base": ["Guarantee"],
     "allocation.uniform": ["uniform"],
+    "reports.model_atlas": ["ModelAtlas", "atlas_checkpoints"],
     "reports.report": ["Report"],
     "search.partitions": ["BestPartition", "best_partition"],
     "search.curves": ["partition_curve"],
@@ -138,6 +142,7 @@ __all__ = [
     "LayerRanks",
     "Layout",
     "Localized",
+    "ModelAtlas",
     "ModelComparison",
     "ModelPlan",
     "Monarch",
@@ -151,6 +156,7 @@ __all__ = [
     "allocate_ranks",
     "approximate",
     "atlas",
+    "atlas_checkpoints",
     "best_partition",
     "compare",
     "compare_checkpoints",
@@ -166,6 +172,7 @@ __all__ = [
     "partition_curve",
     "peft",
     "plan",
+    "plot_atlas",
     "plot_comparison",
     "plot_error_curves",
     "plot_model_curves",

@@ -395,7 +395,6 @@ THIN = np.diag([1.0] + 11 * [0.0])
         (near(P.WaveFT(2), 3), "rows of the matrix must be even in number"),
         (near(P.KaSA(12), base=THIN), "r must be at most the smaller side of the matrix less 1, 11"),
         (near(P.OSF(12), base=THIN), "r must be at most the smaller side of the matrix less 1, 11"),
-        (near(P.PSOFT(2), base=THIN), "base must have rank r = 2 at least"),
         (near(P.SHiRA(7)), r"r must be at most m n / \(m \+ n\), 6, got 7"),
         (near(P.IA3(), base=np.eye(4)), r"base must have the shape of dW, \(12, 12\), got \(4, 4\)"),
         (lambda: P.LoRA(1).nearest(np.full((2, 2), np.nan)), r"dW must be finite, got dW\[0, 0\]"),
@@ -417,6 +416,20 @@ THIN = np.diag([1.0] + 11 * [0.0])
 def test_bad_input(make, message):
     with pytest.raises((TypeError, ValueError), match=message):
         make()
+
+
+def test_singular_bases_do_no_harm():
+    W, dW = np.outer(np.arange(6.0), np.ones(8)), normal(6, 8)
+    zero = np.zeros((6, 8))
+
+    assert P.PSOFT(3).nearest(dW, base=W).error <= P.PSOFT(1).nearest(dW, base=W).error
+    for kind in KINDS:
+        family = kind.make(6, 8)
+        if kind.fits(6, 8):
+            for base in (W, zero):
+                fit = family.nearest(dW, base=base)
+                assert np.isfinite(fit.error)
+                assert all(np.isfinite(tensor).all() for tensor in fit._tensors.values())
 
 
 def test_zero_rows_of_the_base_do_no_harm():

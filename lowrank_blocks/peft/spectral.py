@@ -190,13 +190,11 @@ class PSOFT(Family):
     def solve(self, target: Target) -> Solved:
         """Return R."""
         u, s, vt = target.weight_svd
-        least = 64 * max(target.shape) * np.finfo(np.float64).eps * s[0]
-        if s[self.r - 1] <= least:
-            raise ValueError(
-                f"base must have rank r = {self.r} at least, got a singular value {s[self.r - 1]:.3g}."
-            )
-        inside = u[:, : self.r].T @ target.matrix @ vt[: self.r].T
-        return Solved({"psoft_R.weight": np.eye(self.r) + inside / s[: self.r, None]})
+        u, s, vt = u[:, : self.r], s[: self.r, None], vt[: self.r]
+        # a singular value of zero leaves nothing that R could reach
+        reached = s > 64 * max(target.shape) * np.finfo(np.float64).eps * s[0]
+        inside = np.divide(u.T @ target.matrix @ vt.T, s, out=np.zeros((self.r, self.r)), where=reached)
+        return Solved({"psoft_R.weight": np.eye(self.r) + inside})
 
     def product(self, tensors: Tensors, target: Target) -> Matrix:
         """Return ``U S (R - I) V.T``."""

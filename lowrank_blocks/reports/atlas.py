@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 
 from numpy.typing import ArrayLike
 
@@ -46,29 +46,37 @@ def atlas(
     Examples
     --------
     >>> import numpy as np, lowrank_blocks as lb
-    >>> found = lb.atlas(np.diag([4.0, 3.0, 2.0, 1.0]), rank=1)
+    >>> found = lb.atlas(np.outer(range(1, 7), range(1, 7)), rank=1)
     >>> found.best.label, round(found.best.relative_error, 9)
-    ('SHiRA(r=1)', 0.0)
+    ('LoRA(r=1)', 0.0)
     """
     target = Target.of(dW, base)
     count = as_budget(budget, rank, sum(target.shape))
-    rows, left_out = [], []
-    for name, family in _families(target, count):
-        if family is None:
-            left_out.append(name)
-        elif family.needs_base and target.base is None:
-            left_out.append(f"{name} (needs base)")
-        else:
-            rows.append(_row(family.fitted(target), count))
-    if not rows:
-        raise ValueError(f"budget must buy an adapter of some family, got {count}.")
-    rows.sort(key=lambda row: row.relative_error)
-    return Comparison(target.shape, count, target.norm, tuple(rows), _note(left_out))
+    return compared(target, count, fits_within(target, count))
 
 
-def _families(target: Target, budget: int) -> Iterator[tuple[str, Family | None]]:
+def fits_within(target: Target, budget: int) -> dict[str, Fit | str]:
+    """Return the fit of every family by its name, or the reason why there is none."""
+    found: dict[str, Fit | str] = {}
     for name, settings in ENTRIES.items():
-        yield name, largest(settings, target.shape, budget)
+        family = largest(settings, target.shape, budget)
+        if family is None:
+            found[name] = name
+        elif family.needs_base and target.base is None:
+            found[name] = f"{name} (needs base)"
+        else:
+            found[name] = family.fitted(target)
+    return found
+
+
+def compared(target: Target, budget: int, found: Mapping[str, Fit | str]) -> Comparison:
+    """Return fits within a budget as a comparison, the nearest first."""
+    rows = [_row(fit, budget) for fit in found.values() if isinstance(fit, Fit)]
+    if not rows:
+        raise ValueError(f"budget must buy an adapter of some family, got {budget}.")
+    rows.sort(key=lambda row: row.relative_error)
+    left_out = [reason for reason in found.values() if isinstance(reason, str)]
+    return Comparison(target.shape, budget, target.norm, tuple(rows), _note(left_out))
 
 
 def _row(fit: Fit, budget: int) -> Row:
