@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,13 +61,12 @@ def plot_atlas(comparison: Comparison, *, curves: Sequence[ErrorCurve] = (), ax:
         raise TypeError(f"comparison must be what lb.atlas returned, got {comparison!r}.")
     rows = sorted(comparison.rows, key=lambda row: row.relative_error)
     ax = axes(ax, figsize=(8.2, max(4.0, 1.2 + 0.17 * len(rows))))
-    for curve in curves:
-        draw_curve(ax, curve, color=faint_ink(0.45), linewidth=1.2)
+    for curve, dash in zip(curves, cycle(("-", "--", "-.")), strict=False):
+        draw_curve(ax, curve, color=faint_ink(0.5), linewidth=1.2, linestyle=dash)
     _marks(ax, rows)
     _names(ax, rows)
     m, n = comparison.shape
-    ax.set_xscale("log")
-    ax.set_xlim(*_limits(rows, comparison.budget))
+    _scale(ax, rows, comparison.budget)
     ax.set_ylim(-0.02, 1.05 * max(1.0, *(row.relative_error for row in rows)))
     ax.set_xlabel("numbers that training may change")
     ax.set_ylabel("relative Frobenius error")
@@ -117,5 +117,13 @@ def _apart(wanted: Any, gap: float) -> Any:
     return np.minimum.accumulate((np.minimum(risen, ends) + steps[::-1])[::-1])[::-1] - steps[::-1]
 
 
-def _limits(rows: Sequence[Row], budget: int) -> tuple[float, float]:
-    return min(row.n_parameters for row in rows) / 2, 2.0 * budget
+def _scale(ax: Axes, rows: Sequence[Row], budget: int) -> None:
+    """Give the axis of numbers powers of two or four as ticks."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    least, most = min(row.n_parameters for row in rows) / 2, 2.0 * budget
+    ax.set_xscale("log")
+    ax.set_xlim(least, most)
+    ax.xaxis.set_major_locator(LogLocator(base=2 if most < 300 * least else 4))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count:.6g}"))
