@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lowrank_blocks.models.comparing import compare_checkpoints
     from lowrank_blocks.models.comparison import ModelComparison
     from lowrank_blocks.models.extraction import Extraction, extract
+    from lowrank_blocks.models.families import FamilyExtraction, convert, extract_family
     from lowrank_blocks.models.layers import LayerRanks, allocate_ranks
     from lowrank_blocks.models.plans import ModelPlan, plan
     from lowrank_blocks.models.recompression import recompress_adapter
@@ -82,6 +83,7 @@ _NAMES = {
     "models.comparison": ["ModelComparison"],
     "models.comparing": ["compare_checkpoints"],
     "models.extraction": ["Extraction", "extract"],
+    "models.families": ["FamilyExtraction", "convert", "extract_family"],
     "models.layers": ["LayerRanks", "allocate_ranks"],
     "models.recompression": ["recompress_adapter"],
     "models.plans": ["ModelPlan", "plan"],
@@ -136,6 +138,7 @@ __all__ = [
     "DiagonalLocal",
     "ErrorCurve",
     "Extraction",
+    "FamilyExtraction",
     "Global",
     "Guarantee",
     "Kronecker",
@@ -160,9 +163,11 @@ __all__ = [
     "best_partition",
     "compare",
     "compare_checkpoints",
+    "convert",
     "decompose",
     "error_curve",
     "extract",
+    "extract_family",
     "fraction_budget",
     "head_order",
     "iter_updates",

@@ -405,7 +405,7 @@ THIN = np.diag([1.0] + 11 * [0.0])
         (written("int8", a_weight=FIT), "dtype must be one of"),
         (
             written(a_weight=FIT, b_weight=P.LoRA(2).nearest(np.eye(2))),
-            r"of one family with one setting, got LoRA\(r=1\) for 'a' and LoRA\(r=2\) for 'b'",
+            r"of one family with one setting, got LoRA\(r=1\) for 'a' of \(2, 2\) and LoRA\(r=2\)",
         ),
         (
             written(**{f"{'abc'[n]}_weight": P.VeRA(2).nearest(np.ones((2, n))) for n in (1, 2)}),
