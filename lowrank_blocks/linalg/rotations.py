@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lowrank_blocks.linalg.lapack import eigenpairs, lapack_svd, solved
+from lowrank_blocks.linalg.lapack import determinants, eigenpairs, lapack_svd, solved
 from lowrank_blocks.linalg.threads import one_blas_thread
 
 Array = NDArray[np.float64]
@@ -25,7 +25,7 @@ def best_rotations(products: Array) -> Array:
         u, _, vt = lapack_svd(products)
         turned = u @ vt
         signs = np.ones(products.shape[:-1])
-        signs[..., -1] = np.sign(np.linalg.det(turned))
+        signs[..., -1] = np.sign(determinants(turned))
         return np.asarray(vt.swapaxes(-1, -2) @ (signs[..., None] * u.swapaxes(-1, -2)))
 
 
