@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from lowrank_blocks._calls import shows_call
 from lowrank_blocks._validation import Matrix, Shape
 from lowrank_blocks.adapters.lora import lora_config
+from lowrank_blocks.linalg import Factors
 from lowrank_blocks.peft.claims import Claim, Solved, Tensors
 from lowrank_blocks.peft.linear import Array, least_squares
 from lowrank_blocks.peft.lowrank import OfRank, truncated
@@ -20,14 +22,24 @@ _GAIN = 1e-4  # relative gain of a sweep below which alternation ends
 _LEAST = 1e-6  # scales of rows nearer to 0 are moved away from it: PEFT divides by them
 
 
+@dataclass(frozen=True, eq=False)
+class _State:
+    """Scales less 1 of all rows, the factors of what is added, and the error of both."""
+
+    moved: Array
+    factors: Factors
+    error: float
+
+
 @final
 @shows_call("lb.peft.DoRA(8) for rank 8")
 class DoRA(OfRank):
     """DoRA: ``W' = diag(m / |V|) V`` with ``V = W + B A`` and |V| the lengths of its rows.
 
     The same set is ``D W + Y`` with D diagonal and Y of rank r. Alternation between D, one regression a row,
-    and Y, a truncated SVD, never raises the error, and begins at LoRA; so the error is at most that of
-    ``LoRA(r)``, up to rounding. It is an upper bound: no closed form is known.
+    and Y, a truncated SVD, never raises the error, and begins at the better of LoRA and scaled
+    rows; so the error is at most that of ``LoRA(r)`` and of ``IA3("rows")``, up to rounding. It is an upper
+    bound: no closed form is known.
 
     Parameters
     ----------
@@ -67,23 +79,28 @@ class DoRA(OfRank):
         }
         return Solved(tensors, Claim.UPPER)
 
-    def _alternated(self, target: Target) -> tuple[Array, tuple[Array, Array]]:
+    def _alternated(self, target: Target) -> tuple[Array, Factors]:
         """Return the scales of the rows and the factors of what is added."""
-        rows = RowTerms(target.weight[None])
-        scales, factors = np.ones(target.shape[0]), truncated(target, self.r)
-        error = norm_of(target.matrix - factors[0] @ factors[1])
+        b, a = truncated(target, self.r)
+        lora = _State(np.zeros(target.shape[0]), (b, a), norm_of(target.matrix - b @ a))
+        scaled = self._swept(target, np.zeros(target.shape))
+        state = min(lora, scaled, key=lambda state: state.error)
         for _ in range(_SWEEPS):
-            moved = least_squares(rows, target.matrix - factors[0] @ factors[1])[:, 0]
-            rest = target.matrix - moved[:, None] * target.weight
-            tried = truncated(Target(rest, None), self.r)
-            left = norm_of(rest - tried[0] @ tried[1])
-            if left >= error:
+            b, a = state.factors
+            tried = self._swept(target, b @ a)
+            if tried.error >= state.error:
                 break
-            ended = left > (1 - _GAIN) * error
-            scales, factors, error = 1 + moved, tried, left
-            if ended:
+            gain, state = 1 - tried.error / state.error, tried
+            if gain < _GAIN:
                 break
-        return scales, factors
+        return 1 + state.moved, state.factors
+
+    def _swept(self, target: Target, added: Array) -> _State:
+        """Return the best scales for what is added, and then the best of what is added for them."""
+        moved = least_squares(RowTerms(target.weight[None]), target.matrix - added)[:, 0]
+        rest = target.matrix - moved[:, None] * target.weight
+        b, a = truncated(Target(rest, None), self.r)
+        return _State(moved, (b, a), norm_of(rest - b @ a))
 
     def product(self, tensors: Tensors, target: Target) -> Matrix:
         """Return ``diag(m / |V|) V - W``."""
