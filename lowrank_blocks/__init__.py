@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from lowrank_blocks.models.extraction import Extraction, extract
     from lowrank_blocks.models.families import FamilyExtraction, convert, extract_family
     from lowrank_blocks.models.layers import LayerRanks, allocate_ranks
+    from lowrank_blocks.models.moments import second_moments
     from lowrank_blocks.models.plans import ModelPlan, plan
     from lowrank_blocks.models.recompression import recompress_adapter
     from lowrank_blocks.plotting import (
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from lowrank_blocks.reports.model_atlas import ModelAtlas, atlas_checkpoints
     from lowrank_blocks.reports.report import Report
     from lowrank_blocks.search.curves import partition_curve
+    from lowrank_blocks.search.orders import find_order
     from lowrank_blocks.search.partitions import BestPartition, best_partition
     from lowrank_blocks.solver.approximation import Approximation
     from lowrank_blocks.solver.calls import approximate, decompose, error_curve
@@ -84,6 +86,7 @@ _NAMES = {
     "models.comparing": ["compare_checkpoints"],
     "models.extraction": ["Extraction", "extract"],
     "models.families": ["FamilyExtraction", "convert", "extract_family"],
+    "models.moments": ["second_moments"],
     "models.layers": ["LayerRanks", "allocate_ranks"],
     "models.recompression": ["recompress_adapter"],
     "models.plans": ["ModelPlan", "plan"],
@@ -108,6 +111,7 @@ _NAMES = {
     "reports.report": ["Report"],
     "search.partitions": ["BestPartition", "best_partition"],
     "search.curves": ["partition_curve"],
+    "search.orders": ["find_order"],
     "solver.calls": ["approximate", "decompose", "error_curve"],
     "linalg": ["Accuracy", "set_workers"],
     "structures.circulant": ["BlockCirculant"],
@@ -168,6 +172,7 @@ __all__ = [
     "error_curve",
     "extract",
     "extract_family",
+    "find_order",
     "fraction_budget",
     "head_order",
     "iter_updates",
@@ -188,6 +193,7 @@ __all__ = [
     "plot_spectra",
     "rank_budget",
     "recompress_adapter",
+    "second_moments",
     "set_workers",
     "stride_order",
     "synthetic",

@@ -8,6 +8,13 @@ COLOURS = {
     "DiagonalLocal": "#009E73",
     "Localized": "#D55E00",
     "best partition": "#CC79A7",
+    # Beyond the palette: as dark as those, for structures that are seldom all in one picture.
+    "Monarch": "#7B61C9",
+    "Kronecker": "#9A6A1E",
+    "HODLR": "#1E8FA8",
+    "BlockCirculant": "#6B8E23",
+    "Tied": "#C2476B",
+    "Sparse": "#8C6D5A",
 }
 OTHER = "#808080"
 HEAT = "cividis"  # monotone in lightness, safe for colour-blind readers

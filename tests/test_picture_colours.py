@@ -18,6 +18,12 @@ EXPECTED = {
     lb.DiagonalLocal(4): "#009e73",
     lb.Localized(4): "#d55e00",
     lb.Localized(2, 8): "#d55e00",
+    lb.Monarch(4): "#7b61c9",
+    lb.Kronecker(4, 4): "#9a6a1e",
+    lb.HODLR(2): "#1e8fa8",
+    lb.BlockCirculant(4): "#6b8e23",
+    lb.Tied(rows=4): "#c2476b",
+    lb.Sparse(): "#8c6d5a",
     lb.Blocks([(range(4), range(4))]): "#808080",
 }
 BEST = "#cc79a7"

@@ -7,7 +7,7 @@ from lowrank_blocks.linalg.bounds import Accuracy, promise
 from lowrank_blocks.linalg.cores import Core, Reduced, product_rounding
 from lowrank_blocks.linalg.energies import energy, norm_rounding, tail_energy
 from lowrank_blocks.linalg.factors import BlockFactors, leading_factors
-from lowrank_blocks.linalg.lapack import orthonormal_columns
+from lowrank_blocks.linalg.lapack import eigenpairs, orthonormal_columns
 from lowrank_blocks.linalg.normal import pseudo_inverses, smallest_eigenvectors
 from lowrank_blocks.linalg.packed import Factors, PackedFactors, stacks_of
 from lowrank_blocks.linalg.roots import Root, root_of, root_of_moment
@@ -39,6 +39,7 @@ __all__ = [
     "block_spectra",
     "cayley",
     "common_exponent",
+    "eigenpairs",
     "energy",
     "evening_rotation",
     "inverse_cayley",

@@ -31,7 +31,8 @@ def plot_spectra(
     ranks : sequence of int, optional
         One rank a block; the values that they keep are drawn as filled marks.
     pooled : bool, optional
-        Whether to sort the values of all blocks into one line instead of one line a block.
+        Whether to sort the values of all blocks into one line instead of one line a block. Blocks that have
+        one value each, as those of `Sparse`, always are.
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure by default.
 
@@ -57,6 +58,7 @@ def plot_spectra(
     ax = axes(ax)
     spectra, unit = in_units(*decomposition.spectra)
     name = repr(decomposition.structure)
+    pooled = pooled or max(map(len, spectra)) == 1
     lines, kept = _pool(spectra, chosen) if pooled else _by_block(spectra, chosen)
     thin = max(0.1, min(0.8, 50 / len(lines)))  # many lines would be one solid shape
     for k, (index, values) in enumerate(lines):
