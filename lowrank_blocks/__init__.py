@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lowrank_blocks._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from lowrank_blocks import peft
     from lowrank_blocks.adapters.loading import load_adapter
     from lowrank_blocks.adapters.writing import write_adapter
     from lowrank_blocks.allocation.adaptive import Adaptive, adaptive
@@ -25,11 +26,13 @@ if TYPE_CHECKING:
     from lowrank_blocks.models.comparing import compare_checkpoints
     from lowrank_blocks.models.comparison import ModelComparison
     from lowrank_blocks.models.extraction import Extraction, extract
+    from lowrank_blocks.models.families import FamilyExtraction, convert, extract_family
     from lowrank_blocks.models.layers import LayerRanks, allocate_ranks
     from lowrank_blocks.models.moments import second_moments
     from lowrank_blocks.models.plans import ModelPlan, plan
     from lowrank_blocks.models.recompression import recompress_adapter
     from lowrank_blocks.plotting import (
+        plot_atlas,
         plot_comparison,
         plot_error_curves,
         plot_model_curves,
@@ -39,8 +42,10 @@ if TYPE_CHECKING:
         plot_residual,
         plot_spectra,
     )
+    from lowrank_blocks.reports.atlas import atlas
     from lowrank_blocks.reports.compare import compare
     from lowrank_blocks.reports.comparison import Comparison, Row
+    from lowrank_blocks.reports.model_atlas import ModelAtlas, atlas_checkpoints
     from lowrank_blocks.reports.report import Report
     from lowrank_blocks.search.curves import partition_curve
     from lowrank_blocks.search.orders import find_order
@@ -71,6 +76,7 @@ _NAMES = {
     "solver.approximation": ["Approximation"],
     "allocation.budgets": ["fraction_budget", "rank_budget"],
     "reports.comparison": ["Comparison", "Row"],
+    "reports.atlas": ["atlas"],
     "reports.compare": ["compare"],
     "solver.curves": ["ErrorCurve"],
     "solver.decomposition": ["Decomposition"],
@@ -79,6 +85,7 @@ _NAMES = {
     "models.comparison": ["ModelComparison"],
     "models.comparing": ["compare_checkpoints"],
     "models.extraction": ["Extraction", "extract"],
+    "models.families": ["FamilyExtraction", "convert", "extract_family"],
     "models.moments": ["second_moments"],
     "models.layers": ["LayerRanks", "allocate_ranks"],
     "models.recompression": ["recompress_adapter"],
@@ -87,6 +94,7 @@ _NAMES = {
     "structures.blocks": ["Blocks"],
     "structures.cells": ["Block"],
     "plotting": [
+        "plot_atlas",
         "plot_comparison",
         "plot_error_curves",
         "plot_model_curves",
@@ -99,6 +107,7 @@ _NAMES = {
     "allocation.adaptive": ["Adaptive", "adaptive"],
     "allocation.base": ["Guarantee"],
     "allocation.uniform": ["uniform"],
+    "reports.model_atlas": ["ModelAtlas", "atlas_checkpoints"],
     "reports.report": ["Report"],
     "search.partitions": ["BestPartition", "best_partition"],
     "search.curves": ["partition_curve"],
@@ -115,6 +124,7 @@ _NAMES = {
     "structures.sparse": ["Sparse"],
     "structures.tied": ["Tied"],
 }
+_MODULES = {"peft": "peft", "synthetic": "datasets.synthetic"}
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = [
@@ -132,12 +142,14 @@ __all__ = [
     "DiagonalLocal",
     "ErrorCurve",
     "Extraction",
+    "FamilyExtraction",
     "Global",
     "Guarantee",
     "Kronecker",
     "LayerRanks",
     "Layout",
     "Localized",
+    "ModelAtlas",
     "ModelComparison",
     "ModelPlan",
     "Monarch",
@@ -150,12 +162,16 @@ __all__ = [
     "adaptive",
     "allocate_ranks",
     "approximate",
+    "atlas",
+    "atlas_checkpoints",
     "best_partition",
     "compare",
     "compare_checkpoints",
+    "convert",
     "decompose",
     "error_curve",
     "extract",
+    "extract_family",
     "find_order",
     "fraction_budget",
     "head_order",
@@ -164,7 +180,9 @@ __all__ = [
     "load_example",
     "open_checkpoint",
     "partition_curve",
+    "peft",
     "plan",
+    "plot_atlas",
     "plot_comparison",
     "plot_error_curves",
     "plot_model_curves",
@@ -186,8 +204,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import what is asked for: importing the package alone costs next to nothing."""
-    if name == "synthetic":
-        return import_module("lowrank_blocks.datasets.synthetic")
+    if name in _MODULES:
+        return import_module(f"lowrank_blocks.{_MODULES[name]}")
     if name not in _HOME:
         raise AttributeError(f"module 'lowrank_blocks' has no attribute {name!r}")
     value = getattr(import_module(f"lowrank_blocks.{_HOME[name]}"), name)

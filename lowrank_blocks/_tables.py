@@ -124,8 +124,8 @@ class Table:
         return replace(self, rows=rows, note="; ".join(filter(None, (left_out, self.note))))
 
     def without_empty(self) -> Table:
-        """Return the table without the columns that are empty in all rows: empty text or None."""
-        kept = [k for k in range(len(self.columns)) if any(row[k] not in ("", None) for row in self.rows)]
+        """Return the table without the columns that are empty in all rows: empty text, no ranks or None."""
+        kept = [k for k in range(len(self.columns)) if any(row[k] not in ("", None, ()) for row in self.rows)]
         columns = tuple(self.columns[k] for k in kept)
         return replace(self, columns=columns, rows=tuple(tuple(row[k] for k in kept) for row in self.rows))
 
@@ -151,6 +151,8 @@ def show(cell: Cell) -> str:
     if cell is None:
         return "–"
     if isinstance(cell, tuple):
+        if not cell:
+            return ""
         low, high = min(cell), max(cell)
         return str(low) if low == high else f"{low}–{high}"
     if isinstance(cell, float):

@@ -28,8 +28,9 @@ COLUMNS = [
     "partition",
     "n_with_positions",
     "plain_relative_error",
+    "file",
 ]
-SHOWN = COLUMNS[:-3]  # to people: no row is a best partition, or has positions
+SHOWN = COLUMNS[:-4]  # to people: no row is a best partition, or has positions
 STRUCTURES = [lb.Global(), lb.DiagonalLocal(2), lb.Localized(2)]
 
 
@@ -130,6 +131,7 @@ def test_rows_hold_plain_values():
             str,
             type(None),
             type(None),
+            str,
         ]
         assert all(type(rank) is int for rank in line.ranks)
 

@@ -65,18 +65,20 @@ def contents(
     versions = {"lowrank_blocks": __version__, "numpy": np.__version__, "python": platform.python_version()}
     record = written.to_record() | {"base_model": base_model, "metadata": metadata, "versions": versions}
     return {
-        TENSORS: _safetensors(tensors),
-        RECORD: _json(record),
+        TENSORS: as_safetensors(tensors),
+        RECORD: as_json(record),
         CARD: model_card(written, base_model, __version__),
-        CONFIG: _json(config),
+        CONFIG: as_json(config),
     }
 
 
-def _json(value: Any) -> str:
+def as_json(value: Any) -> str:
+    """Return plain values as JSON whose keys are sorted."""
     return json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n"
 
 
-def _safetensors(tensors: Mapping[str, Matrix]) -> bytes:
+def as_safetensors(tensors: Mapping[str, Matrix]) -> bytes:
+    """Return the contents of a .safetensors file."""
     try:
         from safetensors.numpy import save
     except ModuleNotFoundError:

@@ -80,5 +80,5 @@ def largest_rank(approximation: Approximation) -> int:
 
 
 def zeros(shape: tuple[int, ...], pieces: Sequence[Piece]) -> Matrix:
-    """Return zeros of the type of some pieces."""
-    return np.zeros(shape, pieces[0].b.dtype)
+    """Return zeros of the type of some pieces; float64 if there are none."""
+    return np.zeros(shape, pieces[0].b.dtype if pieces else np.float64)

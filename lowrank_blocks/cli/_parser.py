@@ -17,6 +17,7 @@ examples:
   lowrank-blocks compare --rank 16 --blocks 8 dW.npy  a matrix of your own
   lowrank-blocks compare layers.npz --out report      all matrices of an archive, with report files
   lowrank-blocks compare dW.npy --budget 5000 --format csv
+  lowrank-blocks atlas dW.npy --weight W.npy --rank 8 --out atlas   every family of PEFT
   lowrank-blocks reproduce --out formal               the formal comparison, with tables and pictures
 """
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"

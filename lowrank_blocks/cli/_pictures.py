@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import unicodedata
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from lowrank_blocks._escaping import file_stem, markdown, printable
 from lowrank_blocks.plotting.budgets import plot_comparison
 from lowrank_blocks.plotting.png import new_figure, png
 from lowrank_blocks.reports.comparison import Comparison
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _TITLE = 60  # characters of a name
 
@@ -31,6 +35,13 @@ def links(names: Iterable[str], pictures: Sequence[str]) -> str:
     return "".join(
         f"\n![{markdown(name)}]({picture})\n" for name, picture in zip(names, pictures, strict=False)
     )
+
+
+def drawn(width: float, height: float, draw: Callable[[Axes], Axes]) -> bytes:
+    """Return a picture of this size in inches."""
+    figure = new_figure(width, height)
+    draw(figure.subplots())
+    return png(figure)
 
 
 def bars(name: str, comparison: Comparison) -> bytes:

@@ -76,6 +76,16 @@ def eigenpairs(matrix: Array, *, upper: bool = False) -> tuple[Array, Array]:
     return values, vectors
 
 
+def solved(stack: Array, right: Array) -> Array:
+    """Return the solutions X of ``stack @ X = right``."""
+    return np.asarray(np.linalg.solve(stack, right))
+
+
+def determinants(stack: Array) -> Array:
+    """Return the determinants of square matrices."""
+    return np.asarray(np.linalg.det(stack))
+
+
 def orthonormal_columns(matrix: Array) -> Array:
     """Return an orthonormal basis of the columns of a tall matrix of full rank."""
     return np.linalg.qr(matrix)[0]

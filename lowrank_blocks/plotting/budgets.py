@@ -78,6 +78,11 @@ def plot_error_curves(curves: Iterable[ErrorCurve], *, ax: Axes | None = None, *
     return ax
 
 
+def draw_curve(ax: Axes, curve: ErrorCurve, **look: Any) -> None:
+    """Draw the staircase of one curve, up to the dense count."""
+    ax.step(*_until_dense(curve), **({"where": "post", "label": curve.label} | look))
+
+
 def plot_comparison(comparison: Comparison, *, ax: Axes | None = None) -> Axes:
     """Plot the relative errors of a comparison as bars, labelled with errors and ranks.
 

@@ -38,6 +38,8 @@ class Row:
         each position. Budgets do not charge positions.
     plain_relative_error : float or None
         Under weights, in whose norm all other errors are: the relative error in the plain Frobenius norm.
+    file : str
+        For the rows of `atlas`, whether PEFT loads the adapter: ``"PEFT"``, ``"as LoRA"`` or ``"none"``.
     """
 
     label: str
@@ -53,6 +55,7 @@ class Row:
     partition: str = ""
     n_with_positions: int | None = None
     plain_relative_error: float | None = None
+    file: str = ""
 
 
 COLUMNS = tuple(field.name for field in fields(Row))
@@ -131,9 +134,10 @@ class Comparison:
     def __repr__(self) -> str:
         m, n = self.shape
         best = self.best
+        name = " ".join(filter(None, (best.label, best.allocation)))
         return (
             f"Comparison({len(self.rows)} rows on a {m}×{n} matrix, budget {self.budget}, "
-            f"best {best.label} {best.allocation} with relative error {best.relative_error:.4g}"
+            f"best {name} with relative error {best.relative_error:.4g}"
             f"{self.note and f'; {self.note}'})"
         )
 

@@ -63,6 +63,7 @@ ROOMS = {  # the tests that see a room, those that are quick and see most first
     "solver": "bounds products ownership copies optimum curves rank_or_budget narrow_rounding laws",
     "checkpoints": "checkpoints cli_checkpoints",
     "adapters": "adapters adapters_in cli_checkpoints",
+    "peft": "families atlas family_extraction",
     "search": "candidates search best_partition search_planted partition_curve theorems",
     "models": "plans layers layers_of_matrices work adapters cli_checkpoints bounds",
     "reports": "reports reports_of_many page best_partition tables cli_checkpoints",

@@ -1,0 +1,172 @@
+"""LoRA and its kin that hold the same matrices: all of rank at most r."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
+
+import numpy as np
+
+from lowrank_blocks._calls import shows_call
+from lowrank_blocks._validation import Matrix, Shape
+from lowrank_blocks.adapters.lora import Lora, lora_config
+from lowrank_blocks.adapters.pieces import pieces_of
+from lowrank_blocks.peft.checks import counts, require_most
+from lowrank_blocks.peft.claims import Solved, Tensors
+from lowrank_blocks.peft.family import Family
+from lowrank_blocks.peft.target import Target
+from lowrank_blocks.structures.grids import Global
+
+
+@dataclass(frozen=True)
+class OfRank(Family):
+    """Matrices of rank at most r: the truncated SVD is nearest (Eckart & Young)."""
+
+    r: int
+
+    def __post_init__(self) -> None:
+        counts(self, "r")
+
+    def check(self, shape: Shape) -> None:
+        """Refuse a rank above the smaller side."""
+        require_most("r", self.r, min(shape), "the smaller side of the matrix")
+
+
+def truncated(target: Target, r: int) -> tuple[Matrix, Matrix]:
+    """Return factors (m, r) and (r, n) of the nearest matrix of rank r, each with the roots of its values."""
+    best = target.best(Global(), (r,))
+    packed = Lora().tensors(best, pieces_of(best), r)
+    return packed["lora_B.weight"], packed["lora_A.weight"]
+
+
+@final
+@shows_call("lb.peft.LoRA(8) for rank 8")
+class LoRA(OfRank):
+    """LoRA: ``dW = (alpha / r) B A``.
+
+    Parameters
+    ----------
+    r : int
+        Rank.
+
+    References
+    ----------
+    Hu et al., arXiv 2106.09685; Eckart & Young, doi 10.1007/BF02288367.
+
+    Examples
+    --------
+    >>> import numpy as np, lowrank_blocks as lb
+    >>> lb.peft.LoRA(2).nearest(np.diag([4.0, 3.0, 2.0, 1.0]))
+    Fit(LoRA(r=2) to a 4×4 matrix, 16 parameters, relative error 0.4082, optimal)
+    """
+
+    format: ClassVar[str] = "LORA"
+
+    def n_parameters(self, shape: Shape) -> int:
+        """Return ``r (m + n)``."""
+        return self.r * sum(shape)
+
+    def solve(self, target: Target) -> Solved:
+        """Return the truncated SVD."""
+        b, a = truncated(target, self.r)
+        return Solved({"lora_A.weight": a, "lora_B.weight": b})
+
+    def product(self, tensors: Tensors, target: Target) -> Matrix:
+        """Return ``B A``."""
+        return tensors["lora_B.weight"] @ tensors["lora_A.weight"]
+
+    def fields(self, shape: Shape) -> dict[str, Any]:
+        """Return the fields of LoRA, scaled by 1."""
+        return lora_config({"": self.r})
+
+
+@final
+@shows_call("lb.peft.RsLoRA(8) for rank 8")
+class RsLoRA(OfRank):
+    """Rank-stabilised LoRA: ``dW = (alpha / sqrt(r)) B A``.
+
+    Parameters
+    ----------
+    r : int
+        Rank.
+
+    References
+    ----------
+    Kalajdzievski, arXiv 2312.03732.
+
+    Examples
+    --------
+    >>> import numpy as np, lowrank_blocks as lb
+    >>> round(lb.peft.RsLoRA(1).nearest(np.diag([4.0, 3.0])).error, 9)
+    3.0
+    """
+
+    format: ClassVar[str] = "LORA"
+
+    def n_parameters(self, shape: Shape) -> int:
+        """Return ``r (m + n)``."""
+        return self.r * sum(shape)
+
+    def solve(self, target: Target) -> Solved:
+        """Return the truncated SVD, divided by the scale."""
+        b, a = truncated(target, self.r)
+        return Solved({"lora_A.weight": a, "lora_B.weight": b / math.sqrt(self.r)})
+
+    def product(self, tensors: Tensors, target: Target) -> Matrix:
+        """Return ``(r / sqrt(r)) B A``."""
+        return self.r / math.sqrt(self.r) * (tensors["lora_B.weight"] @ tensors["lora_A.weight"])
+
+    def fields(self, shape: Shape) -> dict[str, Any]:
+        """Return the fields of LoRA with ``use_rslora``."""
+        return lora_config({"": self.r}) | {"use_rslora": True}
+
+
+@final
+@shows_call("lb.peft.AdaLoRA(8) for rank 8")
+class AdaLoRA(OfRank):
+    """AdaLoRA: ``dW = alpha / (r + 1e-5) B diag(E) A``.
+
+    Parameters
+    ----------
+    r : int
+        Rank.
+
+    References
+    ----------
+    Zhang et al., arXiv 2303.10512.
+
+    Examples
+    --------
+    >>> import numpy as np, lowrank_blocks as lb
+    >>> fit = lb.peft.AdaLoRA(1).nearest(np.diag([4.0, 3.0]))
+    >>> fit.n_parameters, round(fit.error, 9)
+    (5, 3.0)
+    """
+
+    format: ClassVar[str] = "ADALORA"
+
+    def n_parameters(self, shape: Shape) -> int:
+        """Return ``r (m + n + 1)``."""
+        return self.r * (sum(shape) + 1)
+
+    def solve(self, target: Target) -> Solved:
+        """Return the truncated SVD; E undoes the scale."""
+        b, a = truncated(target, self.r)
+        scale = np.full((self.r, 1), (self.r + 1e-5) / self.r)
+        return Solved({"lora_A": a, "lora_B": b, "lora_E": scale})
+
+    def product(self, tensors: Tensors, target: Target) -> Matrix:
+        """Return ``r / (r + 1e-5) B diag(E) A``."""
+        scaled = tensors["lora_A"] * tensors["lora_E"]
+        return np.asarray(tensors["lora_B"] @ scaled * (self.r / (self.r + 1e-5)))
+
+    def fields(self, shape: Shape) -> dict[str, Any]:
+        """Return the fields of AdaLoRA, whose schedule must have a length."""
+        return {
+            "init_r": self.r,
+            "lora_alpha": self.r,
+            "peft_type": self.format,
+            "target_r": self.r,
+            "total_step": 1,
+        }
