@@ -75,8 +75,9 @@ def _made(text: str, blocks: int) -> Structure:
         numbers = [str(blocks)]
     if len(numbers) not in spelling.counts:
         wanted = " or ".join(map(str, spelling.counts))
+        plural = "" if spelling.counts == (1,) else "s"
         raise ValueError(
-            f"must have {wanted} numbers after {name}, such as {_example(name)}, got {text[:60]!a}"
+            f"must have {wanted} number{plural} after {name}, such as {_example(name)}, got {text[:60]!a}"
         )
     return spelling.make(*map(int, numbers))
 

@@ -1,0 +1,125 @@
+"""What random mutants showed that no other test saw."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+from command import refused, run
+from models_of import compared, layers
+
+import lowrank_blocks as lb
+from lowrank_blocks.allocation import penalties
+from lowrank_blocks.checkpoints.updates import iter_updates
+from lowrank_blocks.linalg import common_exponent
+from lowrank_blocks.models.comparison import ACROSS
+from lowrank_blocks.models.factors import FactorJob
+from lowrank_blocks.models.journal import Journal
+from lowrank_blocks.reports.curves import steps_of
+
+BASE = {"w": np.zeros((9, 6))}
+TUNED = {"w": np.random.default_rng(0).standard_normal((9, 6))}
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_exponent_is_of_the_largest_entry_whatever_its_sign(sign):
+    assert common_exponent(sign * np.array([[1.0, -(2.0**900)]])) == 900
+    best = lb.approximate(sign * np.array([[-1e300, 1.0], [1.0, 1.0]]), lb.Global(), rank=1)
+    assert best.relative_error == pytest.approx(0, abs=1e-15)
+
+
+def test_factors_come_back_from_the_journal_as_they_were(tmp_path):
+    for structure, ranks in [(lb.Global(), (3,)), (lb.Localized(3, 2), (1, 0, 2, 1, 1, 2))]:
+        job, journal = FactorJob(iter_updates(BASE, TUNED), structure, ranks), Journal(tmp_path)
+        made = job.run()
+        journal.write(job.key, job.packed(made))
+        again = job.unpacked(journal.read(job.key))
+        np.testing.assert_array_equal(again.to_dense(), made.to_dense())
+        assert [(b.shape, a.shape) for b, a in again.factors] == [(b.shape, a.shape) for b, a in made.factors]
+        assert (again.error, again.accuracy) == (made.error, made.accuracy)
+
+
+def test_states_made_slab_by_slab_are_all_looked_at(monkeypatch):
+    rng = np.random.default_rng(1)
+    spectra = [np.sort(rng.uniform(0, 1, 9))[::-1] for _ in range(3)]
+    expected = [lb.adaptive(spectra, [3, 5, 7], budget) for budget in range(0, 130, 7)]
+    monkeypatch.setattr(penalties, "_SLAB", 3)
+    for budget, ranks in zip(range(0, 130, 7), expected, strict=True):
+        np.testing.assert_array_equal(lb.adaptive(spectra, [3, 5, 7], budget), ranks)
+
+
+def test_a_rank_of_one_in_place_of_a_budget_is_hinted_at():
+    note = lb.approximate(TUNED["w"], lb.Global(), budget=1).note
+    assert "rank_budget(dW.shape, 1) is 15" in note
+
+
+def test_counts_from_two_to_the_53_are_refused():
+    lb.adaptive([[1.0]], [2**53 - 1], 5)
+    with pytest.raises(ValueError, match=r"costs must be below 2\*\*53"):
+        lb.adaptive([[1.0]], [2**53], 5)
+
+
+def test_an_adapter_drops_nothing_out(tmp_path):
+    base, tuned = ({"layer.weight": side["w"]} for side in (BASE, TUNED))
+    lb.extract(base, tuned, tmp_path / "a", structure=lb.Global(), rank=1)
+    config = json.loads((tmp_path / "a" / "adapter_config.json").read_text())
+    assert config["lora_dropout"] == 0.0
+
+
+def test_the_curve_of_a_structure_passes_through_its_own_plan():
+    found = compared(*layers(2))
+    across = {name.removesuffix(f", {ACROSS}"): plan for name, plan in found.plans.items() if ACROSS in name}
+    assert len(across) == 3
+    for label, plan in across.items():
+        counts, errors = steps_of(found, label)
+        assert dict(zip(counts.tolist(), errors.tolist(), strict=True))[plan.n_parameters] == pytest.approx(
+            plan.relative_error, abs=1e-12
+        )
+
+
+SPELT = {
+    "global": lb.Global(),
+    "localized": lb.Localized(3),
+    "localized:4": lb.Localized(4),
+    "localized:2x5": lb.Localized(2, 5),
+    "stripes": lb.Localized(3, 1),
+    "stripes:2": lb.Localized(2, 1),
+    "column-stripes:2": lb.Localized(1, 2),
+    "diagonal:2": lb.DiagonalLocal(2),
+    "monarch:4x2": lb.Monarch(4, 2),
+    "monarch:4": lb.Monarch(4),
+    "kronecker:4x8": lb.Kronecker(4, 8),
+    "hodlr:3": lb.HODLR(3),
+    "hodlr-dense:2": lb.HODLR(2, dense_leaves=True),
+    "circulant:8": lb.BlockCirculant(8),
+    "tied-rows:4": lb.Tied(rows=4),
+    "tied-columns:5": lb.Tied(cols=5),
+    "sparse": lb.Sparse(),
+}
+
+
+def test_structures_are_spelt_on_the_command_line(tmp_path, capsys):
+    np.save(tmp_path / "w.npy", np.random.default_rng(0).standard_normal((16, 40)))
+    options = [word for text in SPELT for word in ("--structure", text)]
+    assert (
+        run("compare", tmp_path / "w.npy", "--blocks", "3", "--rank", "2", "--format", "csv", *options) == 0
+    )
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    labels = [value for row in rows for value in row.values() if value in set(map(repr, SPELT.values()))]
+    assert list(dict.fromkeys(labels)) == list(map(repr, SPELT.values()))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("blast", "must be one of global"),
+        ("kronecker", "must have 2 numbers after kronecker, such as kronecker:4x4"),
+        ("hodlr:2x2", "must have 1 number after hodlr, such as hodlr:4"),
+        ("monarch:a", "must have numbers such as 4 or 4x4"),
+        ("sparse:4", "must have 0 numbers after sparse, such as sparse"),
+        ("monarch:0", "rows must be a positive integer, got 0"),
+    ],
+)
+def test_a_structure_that_is_not_one_is_refused_in_one_line(text, message, capsys):
+    assert message in refused(capsys, "compare", "--structure", text)
