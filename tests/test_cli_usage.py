@@ -15,13 +15,13 @@ HINT = "lowrank-blocks: hint: {} and {} were compared each by itself; if they ar
     [
         (
             ["comapre"],
-            "COMMAND must be one of compare, extract, atlas, reproduce, got 'comapre'; "
+            "COMMAND must be one of compare, extract, convert, atlas, reproduce, got 'comapre'; "
             "did you mean compare?\n",
         ),
         (["Reproduce"], "got 'Reproduce'; did you mean reproduce?\n"),
         (["dW.npy"], "got 'dW.npy'; did you mean 'lowrank-blocks compare dW.npy'?\n"),
-        (["xyz"], "COMMAND must be one of compare, extract, atlas, reproduce, got 'xyz'\n"),
-        ([], "a COMMAND must be given, one of compare, extract, atlas, reproduce, got none.\n"),
+        (["xyz"], "COMMAND must be one of compare, extract, convert, atlas, reproduce, got 'xyz'\n"),
+        ([], "a COMMAND must be given, one of compare, extract, convert, atlas, reproduce, got none.\n"),
         (["--verison"], "lowrank-blocks: unrecognized arguments: --verison; did you mean --version?\n"),
         (["compare", "--blcoks", "4"], "compare: unrecognized arguments: --blcoks; did you mean --blocks?\n"),
         (["compare", "--rnak=4"], "unrecognized arguments: --rnak=4; did you mean --rank?\n"),

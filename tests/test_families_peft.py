@@ -114,6 +114,30 @@ def test_numbers_are_those_that_peft_trains(tmp_path, kind, shape):
         assert trained == stored
 
 
+TURNED = {"ia3 rows", "road 1", "road 2", "road 4"}  # PEFT scales and turns the bias with the rows
+
+
+@pytest.mark.parametrize("kind", [kind for kind in WRITTEN if kind.fits(12, 12)], ids=lambda kind: kind.name)
+def test_the_bias_stays_where_only_the_weight_is_adapted(tmp_path, kind):
+    model = net(12, 12, bias=True)
+    weights, fits = fitted(kind, model, (12, 12))
+    bias = {name: model.get_submodule(name).bias.detach().numpy().copy() for name in NAMES}
+    lb.peft.write(tmp_path, fits, dtype="float64")
+    x = torch.randn(5, 12, dtype=torch.float64)
+
+    adapted = loaded(model, tmp_path)
+
+    with torch.no_grad():
+        before = adapted(x).numpy()
+    merged = adapted.merge_and_unload(safe_merge=True)
+    for k, (name, W) in enumerate(weights.items()):
+        layer = merged.get_submodule(name)
+        new, moved = layer.weight.detach().numpy(), layer.bias.detach().numpy()
+        assert np.linalg.norm(new - W - fits[f"{name}.weight"].to_dense()) <= kind.exact * np.linalg.norm(W)
+        assert np.array_equal(moved, bias[name]) == (kind.name not in TURNED)
+        assert np.abs(before[k] - x.numpy() @ new.T - moved).max() <= 10 * kind.exact * np.linalg.norm(W)
+
+
 SINGLE = {"deft", "para", "kasa", "osf", "c3a", "fourierft", "fourierft whole"}  # PEFT works in float32
 HALVES = {"vera": "vera_lambda_b", "randlora": "randlora_gamma", "boft": "boft_R"}  # what the claim is about
 DESCENDED = [

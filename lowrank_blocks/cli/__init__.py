@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from lowrank_blocks import __version__
-from lowrank_blocks.cli import _streams, atlas, compare, extract, reproduce
+from lowrank_blocks.cli import _streams, atlas, compare, convert, extract, reproduce
 from lowrank_blocks.cli._parser import EXAMPLES, Commands, Parser, formatted, parsed
 
 
@@ -48,6 +48,6 @@ def _parser() -> tuple[Parser, Commands]:
     )
     parser.add_argument("--version", action="version", version=f"lowrank-blocks {__version__}")
     commands: Commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for subcommand in (compare, extract, atlas, reproduce):
+    for subcommand in (compare, extract, convert, atlas, reproduce):
         subcommand.add_to(commands)
     return parser, commands

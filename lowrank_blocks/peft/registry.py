@@ -89,7 +89,7 @@ def _places(make: Callable[[int], Family]) -> Settings:
 
 
 def _vera(shape: Shape, budget: int) -> Iterable[Family]:
-    """Return projections of at most full rank: larger ones are no nearer."""
+    """Return projections of at most full rank, which keeps what is drawn small."""
     r = min(budget - shape[0], *shape)
     return [VeRA(r)] if r > 0 else []
 

@@ -17,13 +17,6 @@ from lowrank_blocks.peft.lowrank import truncated
 from lowrank_blocks.peft.target import Target
 
 
-def _smallest(target: Target, count: int) -> Matrix:
-    """Return the part of the base weight that belongs to its smallest singular values."""
-    u, s, vt = target.weight_svd
-    kept = slice(len(s) - count, len(s))
-    return (u[:, kept] * s[kept]) @ vt[kept]
-
-
 @final
 @shows_call("lb.peft.KaSA(8) for rank 8")
 @dataclass(frozen=True)
@@ -68,13 +61,13 @@ class KaSA(Family):
 
     def solve(self, target: Target) -> Solved:
         """Return the truncated SVD of the update and what has gone."""
-        b, a = truncated(Target(target.matrix + _smallest(target, self.r), None), self.r)
+        b, a = truncated(target.freed(self.r), self.r)
         return Solved({"lora_A.weight": a, "lora_B.weight": b, "lora_diag": np.ones(self.r)})
 
     def product(self, tensors: Tensors, target: Target) -> Matrix:
         """Return ``B diag(d) A - T``."""
         b = tensors["lora_B.weight"] * tensors["lora_diag"]
-        return b @ tensors["lora_A.weight"] - _smallest(target, self.r)
+        return b @ tensors["lora_A.weight"] - target.smallest(self.r)
 
     def fields(self, shape: Shape) -> dict[str, Any]:
         """Return the fields of LoRA with those of KaSA at their defaults."""
@@ -127,13 +120,13 @@ class OSF(Family):
 
     def solve(self, target: Target) -> Solved:
         """Return the truncated SVD of the update and what is free."""
-        b, a = truncated(Target(target.matrix + _smallest(target, self.r), None), self.r)
+        b, a = truncated(target.freed(self.r), self.r)
         return Solved({_OSF + "U_low": b, _OSF + "S_low": np.ones(self.r), _OSF + "V_low": a})
 
     def product(self, tensors: Tensors, target: Target) -> Matrix:
         """Return ``U diag(s) V - T``."""
         u = tensors[_OSF + "U_low"] * tensors[_OSF + "S_low"]
-        return u @ tensors[_OSF + "V_low"] - _smallest(target, self.r)
+        return u @ tensors[_OSF + "V_low"] - target.smallest(self.r)
 
     def fields(self, shape: Shape) -> dict[str, Any]:
         """Return the fields of OSF, which counts what stays."""

@@ -36,6 +36,7 @@ class Target:
     matrix: NDArray[np.float64]
     base: NDArray[np.float64] | None
     _found: dict[tuple[Structure, tuple[int, ...]], Approximation] = field(default_factory=dict)
+    _freed: dict[int, Target] = field(default_factory=dict)
 
     @classmethod
     def of(cls, dW: ArrayLike, base: ArrayLike | None) -> Self:
@@ -73,6 +74,18 @@ class Target:
     def weight_svd(self) -> _Svd:
         """U, the singular values and V^T of the base weight, thin."""
         return _svd(self.weight)
+
+    def smallest(self, count: int) -> NDArray[np.float64]:
+        """Return the part of the base weight that belongs to its smallest singular values."""
+        u, s, vt = self.weight_svd
+        kept = slice(len(s) - count, len(s))
+        return (u[:, kept] * s[kept]) @ vt[kept]
+
+    def freed(self, count: int) -> Target:
+        """Return what is wanted in place of that part."""
+        if count not in self._freed:
+            self._freed[count] = Target(self.matrix + self.smallest(count), None)
+        return self._freed[count]
 
     def best(self, structure: Structure, ranks: Sequence[int]) -> Approximation:
         """Return the best approximation of the update with these ranks, as `approximate` gives it."""

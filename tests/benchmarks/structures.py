@@ -50,19 +50,18 @@ def torch_structured():
     try:
         import torch
         from torch_structured.monarch.blockdiag_butterfly_einsum import (
-            blockdiag_butterfly_project_einsum_rank,
+            blockdiag_butterfly_project_einsum_rank as project,
         )
     except ImportError:
         return None
     torch.set_num_threads(1)
-    project = theirs.blockdiag_butterfly_project_einsum_rank
     return lambda matrix, parts, rank: project(torch.from_numpy(matrix), parts, parts, rank)
 
 
 def dense_of(factors):
     """Return the matrix that factors of torch-structured stand for."""
     first, second = (f.numpy() for f in factors)  # (k, r j, i), (j, l, k r)
-    k, rj, i = first.shape
+    k, _, i = first.shape
     j, length, kr = second.shape
     r = kr // k
     a, b = first.reshape(k, r, j, i), second.reshape(j, length, k, r)
@@ -109,12 +108,13 @@ def report(*, quick):
     return "\n".join(
         [
             "# Benchmarks of structures\n",
-            f"Written by `tests/benchmarks/structures.py --write` ({platform.machine()}, numpy {np.__version__}).",
-            "One BLAS thread; calls alternate in one process, and ratios are medians. Below 1 we are faster.\n",
-            "The rivals are a rearrangement and a batched SVD in numpy, and the projection of torch-structured.",
-            "All compute the same matrix; the last column is how far the answers are apart, relative to the",
-            "norm. Monarch(32) of a square matrix with 32 rows a part is that of the paper; its blocks of 32 by",
-            "32 go to LAPACK's SVD in stacks, here as in numpy.\n",
+            f"Written by `tests/benchmarks/structures.py --write` ({platform.machine()}, numpy",
+            f"{np.__version__}). One BLAS thread; calls alternate in one process, and ratios are medians.",
+            "Below 1 we are faster.\n",
+            "The rivals are a rearrangement and a batched SVD in numpy, and the projection of torch-structured",
+            "where it is installed. All compute the same matrix; the last column is how far the answers are",
+            "apart, relative to the norm. Monarch(32) of a square matrix with 32 rows a part is that of the",
+            "paper; its blocks of 32 by 32 go to LAPACK's SVD in stacks, here as in numpy.\n",
             table(columns, rows),
         ]
     )
