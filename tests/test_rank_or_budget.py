@@ -59,7 +59,10 @@ def test_a_share_where_a_count_belongs_is_shown_the_call(call):
 def test_the_budget_may_still_come_third():
     parameters = list(inspect.signature(lb.approximate).parameters.values())
 
-    assert [p.name for p in parameters] == ["dW", "structure", "budget", "rank", "allocate"]
+    assert [p.name for p in parameters] == [
+        *("dW", "structure", "budget", "rank", "allocate"),
+        *("row_weights", "col_weights"),
+    ]
     assert parameters[3].kind is inspect.Parameter.KEYWORD_ONLY
     assert lb.approximate(W, lb.Global(), 64).n_parameters == 64
 

@@ -111,7 +111,7 @@ def report(*, quick):
             f"Written by `tests/benchmarks/structures.py --write` ({platform.machine()},",
             f"numpy {np.__version__}). One BLAS thread; calls alternate; ratios are medians;",
             "below 1 we are faster.\n",
-            "The rivals are a rearrangement and a batched SVD in numpy, and the projection of torch-structured",
+            "The rivals: a rearrangement and a batched SVD in numpy, and the projection of torch-structured",
             "where it is installed. All compute the same matrix; the last column is how far the answers are",
             "apart, relative to the norm. Monarch(32) of a square matrix with 32 rows a part is that of the",
             "paper; its blocks of 32 by 32 go to LAPACK's SVD in stacks, here as in numpy.\n",
