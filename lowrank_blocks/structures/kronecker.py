@@ -17,9 +17,12 @@ from lowrank_blocks.structures.orders import nearest_divisors
 
 
 class _Approximated(Protocol):
-    structure: Structure
-    shape: Shape
-    factors: Sequence[Factors]
+    @property
+    def structure(self) -> Structure: ...
+    @property
+    def shape(self) -> Shape: ...
+    @property
+    def factors(self) -> Sequence[Factors]: ...
 
 
 @final

@@ -1,4 +1,4 @@
-"""Monarch and Kronecker against torch-structured, and against their rearrangement and SVD in numpy.
+"""Monarch, Kronecker and the atlas against numpy and torch-structured.
 
 python tests/benchmarks/structures.py --quick   small cases, seconds
 python tests/benchmarks/structures.py --write   into docs/structure-benchmarks.md
@@ -100,6 +100,17 @@ def measured(shapes, parts, rank):
     ]
 
 
+def atlas(side):
+    """Return how long all families of adapters take, in SVDs of the matrix by numpy."""
+    rng = np.random.default_rng(0)
+    update, base = rng.standard_normal((2, side, side))
+    rows = []
+    for label, weights in (("without a base", None), ("with a base", base)):
+        ((ratio, *_),) = duels([(partial(lb.atlas, update, weights, rank=8), partial(np.linalg.svd, update))])
+        rows.append([f"{side}×{side}, {label}", f"{ratio:.1f}", "10"])
+    return table(["atlas of", "time / numpy's SVD", "target"], rows)
+
+
 def report(*, quick):
     """Return the page."""
     shapes = [(64, 64)] if quick else [(1024, 1024), (4096, 1024)]
@@ -116,6 +127,8 @@ def report(*, quick):
             "apart, relative to the norm. Monarch(32) of a square matrix with 32 rows a part is that of the",
             "paper; its blocks of 32 by 32 go to LAPACK's SVD in stacks, here as in numpy.\n",
             table(columns, rows),
+            "## The atlas of all families of adapters\n",
+            atlas(64 if quick else 768),
         ]
     )
 
