@@ -37,6 +37,7 @@ class Kind:
     least: tuple[int, int] = (1, 1)
     square: bool = False
     even: bool = False
+    by_entry: bool = False  # whether the oracle takes numbers one by one: slow for large matrices
 
     def fits(self, shape):
         m, n = shape
@@ -99,6 +100,7 @@ KINDS = [
         lambda m, n: lb.HODLR(1, dense_leaves=True),
         lambda m, n: hodlr(1, m, n, dense=True),
         (2, 2),
+        by_entry=True,
     ),
     Kind(
         "reordered",
@@ -106,7 +108,7 @@ KINDS = [
         reordered,
         (2, 2),
     ),
-    Kind("circulant", lambda m, n: lb.BlockCirculant(divisor(math.gcd(m, n))), circulant),
+    Kind("circulant", lambda m, n: lb.BlockCirculant(divisor(math.gcd(m, n))), circulant, by_entry=True),
     Kind("tied rows", lambda m, n: lb.Tied(rows=[i % 3 for i in range(m)]), rows_tied),
     Kind("tied columns", lambda m, n: lb.Tied(cols=2), columns_tied, (1, 2)),
     Kind(
@@ -115,7 +117,7 @@ KINDS = [
         means,
         (2, 1),
     ),
-    Kind("sparse", lambda m, n: lb.Sparse(), single),
+    Kind("sparse", lambda m, n: lb.Sparse(), single, by_entry=True),
 ]
 VIEWS = KINDS[: [kind.name for kind in KINDS].index("rows × columns")]
 _SAMPLE = np.random.default_rng(0).integers(1, 99, (24, 24)).astype(np.float64)
@@ -232,11 +234,15 @@ def each(kinds=KINDS, targets=SMALL, *, alternate=False):
                 kind,
                 _locked(targets[name]),
                 id=f"{kind.name}-{name}",
-                marks=() if name in default else pytest.mark.exhaustive,
+                marks=() if name in default and not slow(kind, targets[name]) else pytest.mark.exhaustive,
             )
             for name in fitting
         ]
     return pytest.mark.parametrize(("kind", "W"), pairs)
+
+
+def slow(kind, W):
+    return kind.by_entry and W.size > 10_000
 
 
 def examples(most):
