@@ -408,10 +408,11 @@ def test_a_matrix_that_no_sample_sees_is_named_as_such():
     assert found.skipped == {"a": "unchanged, or zero under its weights"}
 
 
+@pytest.mark.parametrize("unit", [1e300, 1.0, 1e-300])
 @pytest.mark.parametrize("structure", [lb.Global(), lb.Localized(3, 1)], ids=repr)
-def test_the_plain_error_is_certified(structure):
-    W = np.random.default_rng(0).standard_normal((30, 20))
-    for rank in (1, 5, 12):
+def test_the_plain_error_is_certified(structure, unit):
+    W = unit * np.random.default_rng(0).standard_normal((30, 20))
+    for rank in (1, 5, 20):
         best = lb.approximate(W, structure, rank=rank, col_weights=moment(20))
         exact = np.zeros(W.shape, dtype=np.longdouble)
         for block, (b, a) in zip(best.blocks, best.factors, strict=True):

@@ -12,7 +12,7 @@ from lowrank_blocks._results import lock_all
 from lowrank_blocks._validation import Matrix, Shape
 from lowrank_blocks.allocation.adaptive import adaptive
 from lowrank_blocks.allocation.base import Allocate, RankChoice
-from lowrank_blocks.linalg import UNIT, common_exponent, norm_rounding
+from lowrank_blocks.linalg import UNIT, common_exponent, norm_rounding, scaled
 from lowrank_blocks.solver.approximation import Approximation
 from lowrank_blocks.solver.assembly import energy, row_slabs, whole_factors
 from lowrank_blocks.solver.curves import ErrorCurve
@@ -191,7 +191,8 @@ def _unscaled(u: Matrix, rows: Weight | None) -> Matrix:
 
 def _norms(rows: Matrix) -> Matrix:
     """Return the norm of every row; 1 for rows of zeros, which stay zeros."""
-    norms = np.sqrt(np.square(rows).sum(axis=1))
+    exponent = common_exponent(rows) if rows.size else 0
+    norms = np.ldexp(np.sqrt(np.square(scaled(rows, exponent)).sum(axis=1)), exponent)
     return np.where(norms > 0, norms, 1.0)
 
 
@@ -205,8 +206,9 @@ def _plain(made: Approximation, matrix: Matrix) -> Plain:
     """Return the errors of an approximation in the plain norm, entry by entry."""
     rest = matrix.astype(np.float64) - made.to_dense()
     error = _norm(rest)
-    products = [(b.shape[1] + 2) * _norm_of(b) * _norm_of(a) for b, a in made.factors]
-    return Plain(error, _norm(matrix), UNIT * (error + math.hypot(*products)) + norm_rounding(error))
+    bound = UNIT * (error + _sums(made.factors, common_exponent(matrix) // 2)) + norm_rounding(error)
+    lost = 2 * math.ulp(0.0) * matrix.size  # where float64 ends, every term of an entry may lose as much
+    return Plain(error, _norm(matrix), bound + lost)
 
 
 def _norm(matrix: Matrix) -> float:
@@ -214,8 +216,12 @@ def _norm(matrix: Matrix) -> float:
     return math.ldexp(math.sqrt(energy(row_slabs(matrix), exponent)), exponent)
 
 
-def _norm_of(factor: Matrix) -> float:
-    return _norm(factor) if factor.size else 0.0
+def _sums(factors: Sequence[Factors], half: int) -> float:
+    """Bound what rounds in products of factors, in units of UNIT; factors are divided by ``2**half``."""
+    unit = math.ldexp(1.0, -half)
+    pairs = [(b * unit, a * unit) for b, a in factors]
+    sums = [(len(a) + 2) * math.sqrt(np.vdot(b, b) * np.vdot(a, a)) for b, a in pairs]
+    return math.ldexp(math.hypot(*sums), 2 * half)
 
 
 def _spanning(layout: Layout, weights: Weights, shape: Shape) -> Layout:
