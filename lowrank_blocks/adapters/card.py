@@ -18,6 +18,12 @@ model = model.merge_and_unload()  # if the adapter is to be added to the weights
 """
 
 
+_WEIGHTED = (
+    " `weighted_error` is the relative error in the weighted norm in which the approximation is the best; "
+    "all others are in the plain one."
+)
+
+
 def model_card(written: WrittenAdapter, base_model: str | None, version: str) -> str:
     """Return the text of README.md: what the adapter is, how to load it, and what it leaves out.
 
@@ -50,7 +56,7 @@ def _legend(written: WrittenAdapter) -> str:
         "`relative_error` is the Frobenius error of the approximation divided by the norm of the update; "
         f"`rounding` is how far rounding to {written.dtype} moved it, in the units of the weights; `bound` "
         "is a bound on the relative error of what is stored. `padded` counts the numbers in the file beyond "
-        "those of the approximation.\n"
+        f"those of the approximation.{_WEIGHTED if 'weighted_error' in written.table.columns else ''}\n"
     )
 
 

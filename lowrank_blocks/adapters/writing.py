@@ -23,7 +23,7 @@ from lowrank_blocks.adapters.written import WrittenAdapter, WrittenMatrix
 from lowrank_blocks.checkpoints.safetensors import numpy_type
 from lowrank_blocks.checkpoints.tensors import Checkpoint
 from lowrank_blocks.files import require_writable, write_files
-from lowrank_blocks.solver.approximation import Approximation
+from lowrank_blocks.solver.approximation import Approximation, plain_of
 
 _DTYPES = ("float32", "float16", "bfloat16")
 
@@ -175,7 +175,7 @@ def _stored(
     exact = family.pieces(approximation)
     pieces = [rounded(piece, dtype, name) for piece in exact]
     moved = float(np.hypot.reduce([rounding(e, p) for e, p in zip(exact, pieces, strict=True)]))
-    tensors = family.tensors(approximation, pieces, rank)
+    tensors, plain = family.tensors(approximation, pieces, rank), plain_of(approximation)
     return tensors, WrittenMatrix(
         name=name,
         module=module,
@@ -184,10 +184,11 @@ def _stored(
         rank=rank,
         n_parameters=approximation.n_parameters,
         stored=sum(array.size for array in tensors.values()),
-        norm=approximation.accuracy.norm,
-        error=approximation.error,
+        norm=plain.norm,
+        error=plain.error,
         rounding=moved,
-        error_bound=approximation.error + approximation.accuracy.bound + moved,
+        error_bound=plain.error + plain.bound + moved,
+        weighted_error=approximation.relative_error if approximation.plain else None,
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lowrank_blocks._tables import Table
+from lowrank_blocks._tables import Cell, Table
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,8 @@ class WrittenMatrix:
     error_bound : float
         Bound on the Frobenius error of what is stored: `error`, what is certified of it, and
         `rounding` added up.
+    weighted_error : float or None
+        Relative error in the weighted norm, of what is best in one; all others are in the plain norm.
     """
 
     name: str
@@ -51,6 +53,7 @@ class WrittenMatrix:
     error: float
     rounding: float
     error_bound: float
+    weighted_error: float | None = None
 
     @property
     def padded(self) -> int:
@@ -123,8 +126,17 @@ class WrittenAdapter:
     @property
     def table(self) -> Table:
         """The matrices as a `Table`."""
-        columns = ("name", "rank", "n_parameters", "stored", "padded", "relative_error", "rounding", "bound")
-        rows = tuple(
+        columns: tuple[str, ...] = (
+            "name",
+            "rank",
+            "n_parameters",
+            "stored",
+            "padded",
+            "relative_error",
+            "rounding",
+            "bound",
+        )
+        rows: tuple[tuple[Cell, ...], ...] = tuple(
             (
                 m.name,
                 m.rank,
@@ -137,6 +149,9 @@ class WrittenAdapter:
             )
             for m in self.matrices
         )
+        if any(m.weighted_error is not None for m in self.matrices):
+            columns = (*columns, "weighted_error")
+            rows = tuple((*row, m.weighted_error) for row, m in zip(rows, self.matrices, strict=True))
         left = f"rank 0, left out: {', '.join(self.left_out)}" if self.left_out else ""
         return Table(columns, rows, self._summary, left)
 
@@ -183,4 +198,5 @@ FILES = (CONFIG, TENSORS, CARD, RECORD)
 
 def _record(matrix: WrittenMatrix) -> dict[str, Any]:
     derived = ("padded", "relative_error", "relative_bound")
-    return vars(matrix) | {"shape": list(matrix.shape)} | {name: getattr(matrix, name) for name in derived}
+    stored = {name: value for name, value in vars(matrix).items() if value is not None}
+    return stored | {"shape": list(matrix.shape)} | {name: getattr(matrix, name) for name in derived}

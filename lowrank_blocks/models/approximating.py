@@ -6,13 +6,15 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
+from lowrank_blocks._validation import Shape
 from lowrank_blocks.allocation.budgets import as_budget
 from lowrank_blocks.allocation.uniform import uniform
 from lowrank_blocks.checkpoints.updates import Updates
 from lowrank_blocks.models.factors import factored
 from lowrank_blocks.models.journal import Journal
 from lowrank_blocks.models.plans import ModelPlan, as_structures, model_spectra, planned
-from lowrank_blocks.solver.approximation import Approximation
+from lowrank_blocks.models.weighing import NO_ERROR, ModelWeights, require_fit
+from lowrank_blocks.solver.approximation import Approximation, plain_of
 from lowrank_blocks.structures.base import Structure
 from lowrank_blocks.structures.checked import laid_out
 
@@ -49,6 +51,7 @@ def approximated(
     rank: int | None,
     executor: Executor | None,
     journal: Journal | None,
+    weights: ModelWeights | None = None,
 ) -> Approximated:
     """Approximate all updates; the arguments are those of `extract`.
 
@@ -66,16 +69,32 @@ def approximated(
             executor=executor,
             journal=journal,
             with_factors=len(several) == 1,
+            weights=weights,
         )
         plan = planned(known, known.budget(budget, rank))
         leading = known.leading
     structures, wanted = _chosen(updates, structure, plan, budget, rank)
-    made, failed = factored(updates, structures, wanted, leading=leading, executor=executor, journal=journal)
+    for name, chosen in structures.items():
+        _require_fit(weights, name, chosen, updates.shape(name))
+    made, failed = factored(
+        updates, structures, wanted, leading=leading, weights=weights, executor=executor, journal=journal
+    )
     failed = (dict(plan.failed) if plan else {}) | failed
     planned_not = {} if plan is None else dict.fromkeys(updates.names, "not in the plan") | plan.skipped
-    reasons = updates.skipped | failed | {n: "unchanged" for n, a in made.items() if not a.accuracy.norm}
+    reasons = updates.skipped | failed | {n: _zero(a) for n, a in made.items() if not a.accuracy.norm}
     reasons |= {n: planned_not[n] for n in updates.names if n not in made and n not in reasons}
     return Approximated({n: a for n, a in made.items() if a.accuracy.norm}, failed, plan, reasons)
+
+
+def _zero(made: Approximation) -> str:
+    return NO_ERROR if plain_of(made).norm else "unchanged"
+
+
+def _require_fit(weights: ModelWeights | None, name: str, structure: Structure, shape: Shape) -> None:
+    try:
+        require_fit(weights, name, structure, shape)
+    except ValueError as error:
+        raise ValueError(f"structure must fit {name}: {error}") from None
 
 
 def _chosen(

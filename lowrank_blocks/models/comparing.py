@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
+from typing import Any
 
 from lowrank_blocks._results import locked
 from lowrank_blocks.allocation.base import Guarantee
@@ -137,7 +138,7 @@ def same_rank(spectra: ModelSpectra, budget: int, structure: Structure, bound: f
         math.hypot(*(p.relative_error * norms[n] for n, p in alone.items())),
     )
     first = next(iter(alone.values()))
-    joined = {
+    joined: dict[str, Any] = {
         field: {name: getattr(found, field)[name] for name, found in alone.items()}
         for field in ("ranks", "stored", "relative_errors", "structures", "shapes")
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
@@ -20,9 +19,10 @@ from lowrank_blocks.files import require_writable
 from lowrank_blocks.models.approximating import approximated
 from lowrank_blocks.models.beside import Inputs, inputs_beside
 from lowrank_blocks.models.journal import Journal
+from lowrank_blocks.models.losses import errors, plain_norm, plain_relative_error
 from lowrank_blocks.models.plans import ModelPlan
 from lowrank_blocks.models.rest import LeftOut, is_embedding, left_out, whole_tensors
-from lowrank_blocks.solver.approximation import Approximation
+from lowrank_blocks.models.weighing import ModelWeights, WeightsByName, model_weights
 from lowrank_blocks.structures.base import Structure
 
 RANKS = ("adaptive", "uniform")
@@ -39,15 +39,17 @@ class Extraction:
     written : WrittenAdapter
         What is stored, matrix by matrix, with the rounding of the factors.
     relative_error : float
-        Of all matrices that were approximated together, before rounding.
+        Of all matrices that were approximated together, before rounding; in the norm of the weights, if any.
     bound : float
-        Bound on the same of what is stored.
+        Bound on that of what is stored, in the plain norm.
     left_out : LeftOut
         Tensors that the adapter does not hold, with their share of the whole difference.
     failed : dict of str to str
         Matrices that could not be used, with the reason.
     plan : ModelPlan or None
         Where structures and ranks come from; None for uniform ranks.
+    plain_relative_error : float or None
+        Under weights, the relative error in the plain norm, before rounding; None without weights.
     """
 
     written: WrittenAdapter
@@ -56,6 +58,7 @@ class Extraction:
     left_out: LeftOut
     failed: Mapping[str, str]
     plan: ModelPlan | None = field(default=None, compare=False)
+    plain_relative_error: float | None = None
 
     @property
     def table(self) -> Table:
@@ -68,10 +71,15 @@ class Extraction:
         written = self.written
         return (
             f"{written.format} adapter in {written.path}: {len(written.matrices)} matrices, "
-            f"{written.stored} numbers, relative error {self.relative_error:.4g} "
+            f"{written.stored} numbers, relative error {self.relative_error:.4g}{self._in_norms} "
             f"(stored in {written.dtype}: at most {self.bound:.4g}); these matrices hold "
             f"{self.left_out.share_held:.2%} of the squared difference of all tensors"
         )
+
+    @property
+    def _in_norms(self) -> str:
+        plain = self.plain_relative_error
+        return "" if plain is None else f" in the weighted norm, {plain:.4g} in the plain one"
 
     def __repr__(self) -> str:
         return f"Extraction({self.summary})"
@@ -100,6 +108,8 @@ def extract(
     include: str | None = None,
     exclude: str | None = None,
     fan_in_fan_out: bool | None = None,
+    row_weights: WeightsByName | None = None,
+    col_weights: WeightsByName | None = None,
     executor: Executor | None = None,
     command: str | None = None,
 ) -> Extraction:
@@ -128,6 +138,8 @@ def extract(
         Whether what is left out goes into the adapter as whole tensors, where PEFT can load them.
     include, exclude, fan_in_fan_out, executor : optional
         As for `plan`.
+    row_weights, col_weights : dict by name of array_like or Activations, optional
+        As for `plan`; a plan has its own. What is left out is measured in the plain norm in any case.
     command : str, optional
         The command that asks for this, for the model card.
 
@@ -155,19 +167,28 @@ def extract(
     ----------  -------------------  -----  ------
     query.bias  not 2-D: shape (4,)  2.000  0.1379
     """
-    _check(structure, plan, ranks)
+    _check(structure, plan, ranks, row_weights is not None or col_weights is not None)
     folder = Path(out)
     updates = iter_updates(base, tuned, include=include, exclude=exclude, fan_in_fan_out=fan_in_fan_out)
     updates = updates.without({name: "embedding" for name in updates.names if is_embedding(name)})
+    weights = plan.weights if plan else model_weights(row_weights, col_weights, updates)
     require_writable(folder, FILES)
     journal = None if isinstance(base, Mapping) or isinstance(tuned, Mapping) else Journal(folder)
     with inputs_beside(updates) as reading:
         solved = approximated(
-            updates, structure, plan, ranks, budget=budget, rank=rank, executor=executor, journal=journal
+            updates,
+            structure,
+            plan,
+            ranks,
+            budget=budget,
+            rank=rank,
+            executor=executor,
+            journal=journal,
+            weights=weights,
         )
         inputs = reading.result()
     made, plan = solved.made, solved.plan
-    held = math.hypot(*(a.accuracy.norm for a in made.values()))
+    held = plain_norm(made)
     lost = left_out(updates, solved.reasons, held, inputs.norms)
     rest = whole_tensors(updates, updates.skipped, lost) if save_rest else None
     written = write_adapter(
@@ -179,18 +200,23 @@ def extract(
         rest=rest,
         flipped=updates.flipped,
         base=updates.base,
-        metadata=_metadata(inputs, lost, plan, command),
+        metadata=_metadata(inputs, lost, plan, command) | _of_weights(weights),
     )
     if journal is not None:
         journal.close()
-    return Extraction(written, *errors(made, written), lost, solved.failed, plan)
+    plain = plain_relative_error(made) if weights else None
+    return Extraction(written, *errors(made, written), lost, solved.failed, plan, plain)
 
 
-def _check(structure: object, plan: object, ranks: object) -> None:
+def _check(structure: object, plan: object, ranks: object, weighted: bool) -> None:
     if (structure is None) == (plan is None):
         raise TypeError(f"exactly one of structure and plan must be given, got {structure!r} and {plan!r}.")
     if plan is not None and not isinstance(plan, ModelPlan):
         raise TypeError(f"plan must be what lb.plan returned, got {plan!r}.")
+    if plan is not None and weighted:
+        raise TypeError(
+            "row_weights and col_weights must not come with a plan, got both; give them to lb.plan."
+        )
     as_ranks(ranks)
 
 
@@ -200,13 +226,8 @@ def as_ranks(value: object) -> None:
         raise ValueError(f"ranks must be one of {', '.join(RANKS)}, got {value!r}.")
 
 
-def errors(made: Mapping[str, Approximation], written: WrittenAdapter) -> tuple[float, float]:
-    """Return the relative error of all matrices, and a bound on that of what is stored."""
-    norm = math.hypot(*(a.accuracy.norm for a in made.values()))
-    stored = {m.name: m.error_bound for m in written.matrices}
-    error = math.hypot(*(a.error for a in made.values()))
-    bound = math.hypot(*(stored.get(name, a.error) for name, a in made.items()))
-    return error / norm, bound / norm
+def _of_weights(weights: ModelWeights | None) -> dict[str, Any]:
+    return {"weights": weights.digests} if weights else {}
 
 
 def _metadata(inputs: Inputs, lost: LeftOut, plan: ModelPlan | None, command: str | None) -> dict[str, Any]:

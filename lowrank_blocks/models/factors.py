@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from lowrank_blocks._results import lock_all
-from lowrank_blocks._validation import as_matrix
+from lowrank_blocks._validation import Matrix, as_matrix
 from lowrank_blocks._version import __version__
 from lowrank_blocks.allocation.base import Fixed
 from lowrank_blocks.checkpoints.updates import Updates
 from lowrank_blocks.linalg import Accuracy
 from lowrank_blocks.models.journal import Arrays, Journal
 from lowrank_blocks.models.packing import split
+from lowrank_blocks.models.weighing import ModelWeights, weights_key
 from lowrank_blocks.models.work import Failure, Job, gathered
 from lowrank_blocks.solver.approximation import Approximation
 from lowrank_blocks.solver.calls import approximate
 from lowrank_blocks.solver.direct import LeadingFactors
+from lowrank_blocks.solver.plain import Plain
+from lowrank_blocks.solver.weighted import decompose_weighted
+from lowrank_blocks.solver.weights import Weights
 from lowrank_blocks.structures.base import Structure
 from lowrank_blocks.structures.checked import laid_out
 
@@ -37,11 +41,14 @@ class FactorJob(Job[Approximation]):
         Where its blocks are.
     ranks : tuple of int
         One a block.
+    weights : ModelWeights or None
+        Those of the matrix; the factors are then the best in the weighted norm.
     """
 
     updates: Updates
     structure: Structure
     ranks: tuple[int, ...]
+    weights: ModelWeights | None = None
 
     @property
     def name(self) -> str:  # type: ignore[override]
@@ -51,13 +58,27 @@ class FactorJob(Job[Approximation]):
     @property
     def key(self) -> str:
         """All that the factors depend on."""
-        return f"{__version__} {self.updates.identity(self.name)} {self.structure} {self.ranks}"
+        asked = f"{self.structure} {self.ranks}{weights_key(self.weights, self.name)}"
+        return f"{__version__} {self.updates.identity(self.name)} {asked}"
 
     def run(self) -> Approximation:
         """Read the update and compute its factors."""
         dW = as_matrix(self.updates.read(self.name), f"the update of {self.name}")
-        costs = laid_out(self.structure, (dW.shape[0], dW.shape[1])).rank_costs
-        return approximate(dW, self.structure, int(costs @ self.ranks), allocate=Fixed(self.ranks))
+        shape = dW.shape[0], dW.shape[1]
+        weights = self.weights and self.weights.of(self.name, shape)
+        if weights:
+            return self._weighted(dW, weights)
+        costs = laid_out(self.structure, shape).rank_costs
+        made = approximate(dW, self.structure, int(costs @ self.ranks), allocate=Fixed(self.ranks))
+        return replace(made, lower_bound=None)
+
+    def _weighted(self, matrix: Matrix, weights: Weights) -> Approximation:
+        """Return the best in the weighted norm; blocks of few samples have no more ranks than these."""
+        parts = decompose_weighted(matrix, self.structure, weights)
+        ranks = np.minimum(self.ranks, [len(s) for s in parts.spectra])
+        costs = np.asarray(parts.costs)
+        budget, unit = int(costs @ ranks), int(costs.min())
+        return replace(parts.truncate(ranks), budget=budget, unit_cost=unit, lower_bound=None)
 
     def packed(self, result: Approximation) -> Arrays:
         """Return an approximation as arrays."""
@@ -69,19 +90,20 @@ class FactorJob(Job[Approximation]):
             "numbers": np.array([*numbers, accuracy.outside, accuracy.norm_bound]),
             "bounds": np.array(accuracy.bounds),
             "methods": np.array(accuracy.methods),
-        }
+            "ranks": np.asarray(result.ranks, dtype=np.int64),
+        } | ({"plain": np.array(astuple(result.plain))} if result.plain else {})
 
     def unpacked(self, arrays: Arrays) -> Approximation:
         """Return the approximation that arrays hold."""
         stored: dict[str, Any] = dict(arrays)
         layout = laid_out(self.structure, self.updates.shape(self.name))
-        ranks = np.array(self.ranks, dtype=np.int64)
+        ranks = stored["ranks"]
         sides = np.array(layout.block_shapes)
         lefts = split(stored["left"], sides[:, 0] * ranks)
         rights = split(stored["right"], sides[:, 1] * ranks)
         factors = tuple(
             (b.reshape(p, r), a.reshape(r, q))
-            for b, a, (p, q), r in zip(lefts, rights, sides.tolist(), self.ranks, strict=True)
+            for b, a, (p, q), r in zip(lefts, rights, sides.tolist(), ranks.tolist(), strict=True)
         )
         error, relative_error, norm, relative_bound, outside, norm_bound = stored["numbers"].tolist()
         methods, bounds = tuple(stored["methods"].tolist()), tuple(stored["bounds"].tolist())
@@ -98,6 +120,7 @@ class FactorJob(Job[Approximation]):
             accuracy=Accuracy(methods, bounds, norm, relative_bound, outside, norm_bound),
             budget=int(layout.rank_costs @ ranks),
             unit_cost=int(layout.rank_costs.min()),
+            plain=Plain(*stored["plain"].tolist()) if "plain" in stored else None,
         )
 
 
@@ -107,6 +130,7 @@ def factored(
     ranks: Mapping[str, tuple[int, ...]],
     *,
     leading: Mapping[str, LeadingFactors] | None = None,
+    weights: ModelWeights | None = None,
     executor: Executor | None = None,
     journal: Journal | None = None,
 ) -> tuple[dict[str, Approximation], dict[str, str]]:
@@ -120,13 +144,17 @@ def factored(
         Structure of every matrix, and the rank of each of its blocks.
     leading : dict by name, optional
         Factors that are known. Where their ranks suffice, the matrix is not read again.
+    weights : ModelWeights, optional
+        Of some matrices, whose approximations are then the best in the weighted norm.
     executor, journal : optional
         Where it is done, and what was done before; see `gathered`.
     """
     known = leading or {}
     made = {name: known[name].truncate(ranks[name]) for name in known if known[name].reaches(ranks[name])}
     jobs = [
-        FactorJob(updates.only(name), structures[name], ranks[name]) for name in ranks if name not in made
+        FactorJob(updates.only(name), structures[name], ranks[name], weights and weights.only(name))
+        for name in ranks
+        if name not in made
     ]
     failed = {}
     results = gathered(jobs, executor=executor, journal=journal, description="factors")

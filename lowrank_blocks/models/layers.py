@@ -94,10 +94,14 @@ class LayerRanks:
     def _summary(self) -> str:
         count = len(self.ranks)
         return (
-            f"{count} {'matrix' if count == 1 else 'matrices'}, "
-            f"{self.n_parameters} of {self.budget} numbers, relative error {self.relative_error:.4g}, "
+            f"{count} {'matrix' if count == 1 else 'matrices'}, {self.n_parameters} of {self.budget} "
+            f"numbers, relative error {self.relative_error:.4g}{self._in_norm}, "
             f"{self.guarantee}{f', gap at most {self.gap:.2g}' if self.guarantee is Guarantee.GREEDY else ''}"
         )
+
+    @property
+    def _in_norm(self) -> str:
+        return ""
 
     def __repr__(self) -> str:
         return f"LayerRanks({self._summary}{self.note and f'; {self.note}'})"

@@ -17,6 +17,7 @@ from lowrank_blocks.models.candidates import Candidate
 from lowrank_blocks.models.journal import Journal
 from lowrank_blocks.models.layers import LayerRanks, allocated
 from lowrank_blocks.models.spectra import ModelSpectra
+from lowrank_blocks.models.weighing import ModelWeights, WeightsByName, model_weights
 from lowrank_blocks.structures.base import Structure
 from lowrank_blocks.structures.checked import as_structure
 
@@ -37,12 +38,15 @@ class ModelPlan(LayerRanks):
         Tensors that are not in the plan, with the reason.
     failed : dict of str to str
         Matrices that could not be used, such as one with NaN, with the reason.
+    weights : ModelWeights or None
+        The weights of some matrices: the errors of these, and of all together, are in the weighted norm.
     """
 
     structures: dict[str, Structure] = field(default_factory=dict)
     shapes: dict[str, Shape] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
+    weights: ModelWeights | None = field(default=None, repr=False, compare=False)
 
     @property
     def table(self) -> Table:
@@ -54,6 +58,10 @@ class ModelPlan(LayerRanks):
         m, n = self.shapes[name]
         shown = self.ranks[name], self.stored[name], self.relative_errors[name]
         return (name, f"{m}×{n}", repr(self.structures[name]), *shown)
+
+    @property
+    def _in_norm(self) -> str:
+        return " in the weighted norm" if self.weights else ""
 
     def __repr__(self) -> str:
         return f"ModelPlan({self._summary}{self.note and f'; {self.note}'})"
@@ -69,6 +77,8 @@ def plan(
     include: str | None = None,
     exclude: str | None = None,
     fan_in_fan_out: bool | None = None,
+    row_weights: WeightsByName | None = None,
+    col_weights: WeightsByName | None = None,
     executor: Executor | None = None,
 ) -> ModelPlan:
     """Choose a structure and ranks for every matrix, so that the error of the whole model is least.
@@ -88,6 +98,10 @@ def plan(
         In place of `budget`: what global factorisations of this rank of all matrices store.
     include, exclude, fan_in_fan_out : optional
         Which matrices, and how they are stored; see `iter_updates`.
+    row_weights, col_weights : dict by name of array_like or Activations, optional
+        What `approximate` takes, for some or all matrices: rows are output features. Their errors are then in
+        the weighted norm and add to those of the others. A structure without a closed form under the weights
+        of a matrix is no candidate for it.
     executor : concurrent.futures.Executor, optional
         Where the spectra are computed; workers read their own tensors. By default in this process.
 
@@ -101,8 +115,8 @@ def plan(
     CheckpointError
         As for `iter_updates`.
     TypeError, ValueError
-        If `structures` are none or hold no structure that fits a matrix, or not exactly one of
-        `budget` and `rank` is given.
+        If `structures` are none or hold no structure that fits a matrix; not exactly one of `budget` and
+        `rank` is given; or weights are of no matrix, or no weights. The message names it.
 
     Warns
     -----
@@ -125,12 +139,14 @@ def plan(
     q     4×4    Global()             1             8               0
     k     4×4    DiagonalLocal(2)     1             8               0
     """
+    updates = iter_updates(base, tuned, include=include, exclude=exclude, fan_in_fan_out=fan_in_fan_out)
     spectra = model_spectra(
-        iter_updates(base, tuned, include=include, exclude=exclude, fan_in_fan_out=fan_in_fan_out),
+        updates,
         as_structures(structures),
         budget=budget,
         rank=rank,
         executor=executor,
+        weights=model_weights(row_weights, col_weights, updates),
     )
     found = planned(spectra, spectra.budget(budget, rank))
     for name, reason in found.failed.items():
@@ -159,11 +175,12 @@ def model_spectra(
     executor: Executor | None = None,
     journal: Journal | None = None,
     with_factors: bool = False,
+    weights: ModelWeights | None = None,
 ) -> ModelSpectra:
     """Return spectra, not yet computed, as deep as a budget or a rank in its place asks for."""
     unit = sum(sum(updates.shape(name)) for name in updates.names)
     count = as_budget(budget, rank, unit)
-    return ModelSpectra(updates, structures, count / unit, executor, journal, with_factors)
+    return ModelSpectra(updates, structures, count / unit, executor, journal, with_factors, weights)
 
 
 def planned(
@@ -202,6 +219,7 @@ def planned(
         shapes={name: spectra.updates.shape(name) for name in chosen},
         skipped=dict(spectra.updates.skipped),
         failed=dict(spectra.failed),
+        weights=spectra.weights,
     )
 
 

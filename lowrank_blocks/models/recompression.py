@@ -15,8 +15,9 @@ from lowrank_blocks.allocation.budgets import as_budget
 from lowrank_blocks.allocation.uniform import uniform
 from lowrank_blocks.models.assignments import assign
 from lowrank_blocks.models.candidates import Candidate
-from lowrank_blocks.models.extraction import Extraction, as_ranks, errors
+from lowrank_blocks.models.extraction import Extraction, as_ranks
 from lowrank_blocks.models.layers import allocated
+from lowrank_blocks.models.losses import errors
 from lowrank_blocks.models.plans import as_structures
 from lowrank_blocks.models.rest import LeftOut
 from lowrank_blocks.solver.approximation import Approximation

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lowrank_blocks._validation import Shape, as_matrix
+from lowrank_blocks._validation import Matrix, Shape, as_matrix
 from lowrank_blocks._version import __version__
 from lowrank_blocks.allocation.budgets import as_budget
 from lowrank_blocks.checkpoints.updates import Updates
@@ -18,8 +18,11 @@ from lowrank_blocks.linalg import Ragged
 from lowrank_blocks.models.candidates import Candidate, candidate
 from lowrank_blocks.models.journal import Arrays, Journal
 from lowrank_blocks.models.packing import packed_leading, unpacked_leading
+from lowrank_blocks.models.weighing import NO_ERROR, ModelWeights, require_fit, weights_key
 from lowrank_blocks.models.work import Failure, Job, gathered
 from lowrank_blocks.solver.direct import LeadingFactors
+from lowrank_blocks.solver.weighted import decompose_weighted
+from lowrank_blocks.solver.weights import Weights
 from lowrank_blocks.structures.base import Layout, Structure
 from lowrank_blocks.structures.checked import laid_out
 
@@ -43,12 +46,15 @@ class SpectraJob(Job[Candidates]):
         values of each are computed.
     with_factors : bool
         Whether the factors are kept, too; see `candidate`.
+    weights : ModelWeights or None
+        Those of the matrix; all values of the weighted matrix are computed, and no factors are kept.
     """
 
     updates: Updates
     structures: tuple[Structure, ...]
     depths: tuple[float, ...]
     with_factors: bool = False
+    weights: ModelWeights | None = None
 
     @property
     def name(self) -> str:  # type: ignore[override]
@@ -59,11 +65,16 @@ class SpectraJob(Job[Candidates]):
     def key(self) -> str:
         """All that the candidates depend on."""
         asked = self.structures, self.depths, self.with_factors
-        return f"{__version__} {self.updates.identity(self.name)} {asked}"
+        return (
+            f"{__version__} {self.updates.identity(self.name)} {asked}{weights_key(self.weights, self.name)}"
+        )
 
     def run(self) -> Candidates:
         """Read the update and compute its spectra."""
         dW = as_matrix(self.updates.read(self.name), f"the update of {self.name}")
+        weights = self.weights and self.weights.of(self.name, (dW.shape[0], dW.shape[1]))
+        if weights:
+            return tuple(_weighted(dW, structure, weights) for structure in self.structures)
         return tuple(
             candidate(dW, structure, depth, with_factors=self.with_factors)
             for structure, depth in zip(self.structures, self.depths, strict=True)
@@ -81,6 +92,10 @@ class SpectraJob(Job[Candidates]):
             layout = laid_out(structure, self.updates.shape(self.name))
             found.append(_unpacked(own, structure, layout))
         return tuple(found)
+
+
+def _weighted(matrix: Matrix, structure: Structure, weights: Weights) -> Candidate:
+    return Candidate.of_parts(decompose_weighted(matrix, structure, weights), keep=False)
 
 
 def _deepened(old: Candidate, new: Candidate) -> Candidate:
@@ -121,6 +136,8 @@ class ModelSpectra:
         Where it is done, and what was done before; see `gathered`.
     with_factors : bool
         Whether factors are kept, too; see `candidate`.
+    weights : ModelWeights, optional
+        Of some matrices, whose values are those in the weighted norm.
     failed : dict of str to str
         Matrices that could not be used, with the reason.
     """
@@ -131,6 +148,7 @@ class ModelSpectra:
     executor: Executor | None = None
     journal: Journal | None = None
     with_factors: bool = False
+    weights: ModelWeights | None = None
     failed: dict[str, str] = field(default_factory=dict)
 
     @cached_property
@@ -154,7 +172,8 @@ class ModelSpectra:
             if name in known and not any(
                 c.values.flat.any() or c.outside or c.left.any() for c in known[name]
             ):
-                self.updates.skipped[name] = "unchanged"
+                weighted = self.weights is not None and name in self.weights.names
+                self.updates.skipped[name] = NO_ERROR if weighted else "unchanged"
             elif name in known:
                 found[name] = known[name]
         self._depths = {name: dict.fromkeys(self.fitting[name], self.rank) for name in found}
@@ -193,10 +212,7 @@ class ModelSpectra:
             )
 
     def _run(self, depths: Mapping[str, Mapping[Structure, float]]) -> dict[str, Candidates]:
-        jobs = [
-            SpectraJob(self.updates.only(name), tuple(wanted), tuple(wanted.values()), self.with_factors)
-            for name, wanted in depths.items()
-        ]
+        jobs = [self._job(name, wanted) for name, wanted in depths.items()]
         results = gathered(jobs, executor=self.executor, journal=self.journal, description="spectra")
         found = {}
         for job, result in zip(jobs, results, strict=True):
@@ -206,11 +222,16 @@ class ModelSpectra:
                 found[job.name] = result
         return found
 
+    def _job(self, name: str, wanted: Mapping[Structure, float]) -> SpectraJob:
+        weights = self.weights and self.weights.only(name)
+        depths = tuple(wanted.values())
+        return SpectraJob(self.updates.only(name), tuple(wanted), depths, self.with_factors, weights)
+
     def _fitting(self, name: str, shape: Shape) -> tuple[Structure, ...]:
         fitting, reason = [], ""
         for structure in self.structures:
             try:
-                laid_out(structure, shape)
+                require_fit(self.weights, name, structure, shape)
             except ValueError as error:
                 reason = str(error)
             else:

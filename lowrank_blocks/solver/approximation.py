@@ -16,28 +16,13 @@ from lowrank_blocks._validation import Matrix, Shape
 from lowrank_blocks.allocation.budgets import no_rank_note
 from lowrank_blocks.allocation.offers import Ranks, price
 from lowrank_blocks.linalg import Accuracy, Factors
+from lowrank_blocks.solver.plain import Plain
 from lowrank_blocks.solver.products import Products
 from lowrank_blocks.structures.base import Layout, Structure
 from lowrank_blocks.structures.cells import Block, Selection
 from lowrank_blocks.structures.checked import laid_out
 
 TIE = 1e-12  # relative errors closer than this differ by rounding only
-
-
-@dataclass(frozen=True)
-class Plain:
-    """Errors in the plain Frobenius norm of what is best in a weighted one.
-
-    Attributes
-    ----------
-    error : float
-        ``||dW - X||_F``.
-    relative_error : float
-        ``error / ||dW||_F``; 0 for a matrix of zeros.
-    """
-
-    error: float
-    relative_error: float
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -223,6 +208,11 @@ class Approximation(ReadOnly, Products):
         return (
             f" in the weighted norm, {self.plain.relative_error:.4g} in the plain one" if self.plain else ""
         )
+
+
+def plain_of(made: Approximation) -> Plain:
+    """Return the errors of an approximation in the plain norm, under weights or not."""
+    return made.plain or Plain(made.error, made.accuracy.norm, made.accuracy.bound)
 
 
 def _order(blocks: Sequence[Block], transposed: Sequence[Block]) -> list[int]:

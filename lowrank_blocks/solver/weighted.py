@@ -12,11 +12,12 @@ from lowrank_blocks._results import lock_all
 from lowrank_blocks._validation import Matrix, Shape
 from lowrank_blocks.allocation.adaptive import adaptive
 from lowrank_blocks.allocation.base import Allocate, RankChoice
-from lowrank_blocks.linalg import UNIT, common_exponent
-from lowrank_blocks.solver.approximation import Approximation, Plain
+from lowrank_blocks.linalg import UNIT, common_exponent, norm_rounding, scaled
+from lowrank_blocks.solver.approximation import Approximation
 from lowrank_blocks.solver.assembly import energy, row_slabs, whole_factors
 from lowrank_blocks.solver.curves import ErrorCurve
 from lowrank_blocks.solver.decomposition import Decomposition, decompose_view, solved
+from lowrank_blocks.solver.plain import Plain
 from lowrank_blocks.solver.weights import Weight, Weights
 from lowrank_blocks.structures.base import Factors, Layout, Structure
 from lowrank_blocks.structures.cells import Block, length
@@ -75,7 +76,7 @@ def decompose_weighted(matrix: Matrix, structure: Structure, weights: Weights | 
     if weights is None:
         return decompose_view(matrix, structure)
     layout = laid_out(structure, (matrix.shape[0], matrix.shape[1]))
-    require_closed_form(structure, layout, weights)
+    require_closed_form(structure, layout, weights.full)
     applied = weights.applied(matrix)
     inner = _spanning(layout, weights, (applied.shape[0], applied.shape[1])) if any(weights.full) else layout
     return WeightedDecomposition(
@@ -88,8 +89,16 @@ def decompose_weighted(matrix: Matrix, structure: Structure, weights: Weights | 
     )
 
 
-def require_closed_form(structure: Structure, layout: Layout, weights: Weights) -> None:
-    """Refuse a structure whose best approximation under some weights is no truncated SVD of its blocks."""
+def require_closed_form(structure: Structure, layout: Layout, full: tuple[bool, bool]) -> None:
+    """Refuse a structure whose best approximation under some weights is no truncated SVD of its blocks.
+
+    Parameters
+    ----------
+    structure, layout : Structure, Layout
+        Where the blocks are.
+    full : (bool, bool)
+        Whether the weight of the rows, and of the columns, is a matrix.
+    """
     if not layout.takes_weights:
         raise ValueError(
             f"structure must have a closed form under weights, got {structure!r}, which mixes entries of "
@@ -97,7 +106,7 @@ def require_closed_form(structure: Structure, layout: Layout, weights: Weights) 
         )
     for axis, name, example in ((1, "col", "Localized(4, 1)"), (0, "row", "Localized(1, 4)")):
         spans = layout.blocks_are_cells and all(length(c[axis]) == layout.shape[axis] for c in layout.cells())
-        if weights.full[axis] and not spans:
+        if full[axis] and not spans:
             raise ValueError(
                 f"{name}_weights must be a vector for {structure!r}: a matrix couples blocks that do not "
                 f"span all {'columns' if axis else 'rows'}; Global() and {example} take a matrix, and its "
@@ -182,7 +191,8 @@ def _unscaled(u: Matrix, rows: Weight | None) -> Matrix:
 
 def _norms(rows: Matrix) -> Matrix:
     """Return the norm of every row; 1 for rows of zeros, which stay zeros."""
-    norms = np.sqrt(np.square(rows).sum(axis=1))
+    exponent = common_exponent(rows) if rows.size else 0
+    norms = np.ldexp(np.sqrt(np.square(scaled(rows, exponent)).sum(axis=1)), exponent)
     return np.where(norms > 0, norms, 1.0)
 
 
@@ -195,13 +205,23 @@ def _balanced(b: Matrix, a: Matrix) -> Factors:
 def _plain(made: Approximation, matrix: Matrix) -> Plain:
     """Return the errors of an approximation in the plain norm, entry by entry."""
     rest = matrix.astype(np.float64) - made.to_dense()
-    error, norm = _norm(rest), _norm(matrix)
-    return Plain(error, error / norm if norm else 0.0)
+    error = _norm(rest)
+    bound = UNIT * (error + _sums(made.factors, common_exponent(matrix) // 2)) + norm_rounding(error)
+    lost = 2 * math.ulp(0.0) * matrix.size  # where float64 ends, every term of an entry may lose as much
+    return Plain(error, _norm(matrix), bound + lost)
 
 
 def _norm(matrix: Matrix) -> float:
     exponent = common_exponent(matrix)
     return math.ldexp(math.sqrt(energy(row_slabs(matrix), exponent)), exponent)
+
+
+def _sums(factors: Sequence[Factors], half: int) -> float:
+    """Bound what rounds in products of factors, in units of UNIT; factors are divided by ``2**half``."""
+    unit = math.ldexp(1.0, -half)
+    pairs = [(b * unit, a * unit) for b, a in factors]
+    sums = [(len(a) + 2) * math.sqrt(np.vdot(b, b) * np.vdot(a, a)) for b, a in pairs]
+    return math.ldexp(math.hypot(*sums), 2 * half)
 
 
 def _spanning(layout: Layout, weights: Weights, shape: Shape) -> Layout:

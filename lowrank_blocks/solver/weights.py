@@ -140,7 +140,9 @@ class Weights(ReadOnly):
         return weighted
 
 
-def as_weights(rows: Weighting, cols: Weighting, shape: Shape) -> Weights | None:
+def as_weights(
+    rows: Weighting, cols: Weighting, shape: Shape, names: tuple[str, str] = ("row_weights", "col_weights")
+) -> Weights | None:
     """Return weights of the rows and columns of a matrix; None if there are none.
 
     Parameters
@@ -149,6 +151,8 @@ def as_weights(rows: Weighting, cols: Weighting, shape: Shape) -> Weights | None
         A vector of positive weights; a symmetric positive semidefinite matrix; or samples.
     shape : (int, int)
         Shape of the matrix.
+    names : (str, str), optional
+        What errors call them.
 
     Raises
     ------
@@ -157,7 +161,7 @@ def as_weights(rows: Weighting, cols: Weighting, shape: Shape) -> Weights | None
     """
     if rows is None and cols is None:
         return None
-    pairs = zip((rows, cols), shape, ("row_weights", "col_weights"), strict=True)
+    pairs = zip((rows, cols), shape, names, strict=True)
     return Weights(*(None if value is None else _weight(value, k, name) for value, k, name in pairs))
 
 
