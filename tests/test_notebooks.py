@@ -11,11 +11,13 @@ import pytest
 from nbclient import NotebookClient
 from PIL import Image
 
-pytestmark = pytest.mark.exhaustive  # half a minute for the five of them
+pytestmark = pytest.mark.exhaustive  # a minute for all of them
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
-OF_A_PAIR = FOLDER / "06_checkpoints.ipynb"  # its outputs are of downloaded models
+OF_A_PAIR = FOLDER / "06_checkpoints.ipynb"  # the outputs of both are of downloaded models
+OF_WEIGHTS = FOLDER / "08_weights.ipynb"
+OTHERS = [path for path in NOTEBOOKS if path not in (OF_A_PAIR, OF_WEIGHTS)]
 
 
 def executed(path, folder):
@@ -44,7 +46,7 @@ def outlines(notebook):
 
 
 @pytest.mark.filterwarnings("ignore")  # of the Jupyter client, which is not ours to mend
-@pytest.mark.parametrize("path", [p for p in NOTEBOOKS if p != OF_A_PAIR], ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", OTHERS, ids=lambda p: p.stem)
 def test_committed_outputs_are_what_the_code_gives(path, tmp_path, monkeypatch):
     monkeypatch.delenv("MPLBACKEND", raising=False)  # notebooks draw inline
     committed, fresh = nbformat.read(path, as_version=4), executed(path, tmp_path)
@@ -65,6 +67,24 @@ def test_the_notebook_of_a_pair_runs_on_a_small_one(tmp_path, monkeypatch):
     kept = [float(share) for share in re.findall(r"kept (\S+),", text)]
     assert len(kept) == 3
     assert min(kept) > 0.3  # of an effect that no adapter at all would keep 0 of
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_notebook_of_weights_runs_on_a_small_pair(tmp_path, monkeypatch):
+    pytest.importorskip("transformers", reason="transformers comes with the extra: pip install '.[peft]'")
+    monkeypatch.delenv("MPLBACKEND", raising=False)
+    monkeypatch.delenv("LOWRANK_BLOCKS_PAIR", raising=False)
+    notebook = executed(OF_WEIGHTS, tmp_path)
+    assert "6 matrices; 960 tokens" in texts(notebook)
+    errors = re.findall(r"^(\S.*\)) +(?:matrix|vector) +([\d. ]+)$", texts(notebook), re.M)
+    assert len(errors) == 4
+    assert all(0 < float(e) < 1 for _, row in errors for e in row.split())  # of no X at all it is 1
+    assert len(outlines(notebook)) == 1
+
+
+def test_no_committed_notebook_names_a_folder_of_this_machine():
+    for path in NOTEBOOKS:
+        assert not re.search(r"/(work|tmp|home|root|usr|opt)/", path.read_text("utf-8")), path.name
 
 
 def test_every_code_cell_was_run_in_order():
