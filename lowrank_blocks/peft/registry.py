@@ -24,7 +24,7 @@ from lowrank_blocks.peft.projections import RandLoRA, VeRA
 from lowrank_blocks.peft.road import RoAd
 from lowrank_blocks.peft.scalings import IA3, GLoRA
 from lowrank_blocks.peft.shira import SHiRA
-from lowrank_blocks.peft.spectral import OSF, PSOFT, KaSA
+from lowrank_blocks.peft.spectral import OSF, KaSA
 from lowrank_blocks.peft.tied import C3A, MiSS, MiSSBat
 from lowrank_blocks.peft.waves import FourierFT, WaveFT
 
@@ -139,7 +139,6 @@ ENTRIES: dict[str, Settings] = {
     "PaRa": _ranks(PaRa),
     "KaSA": _ranks(KaSA),
     "OSF": _ranks(OSF),
-    "PSOFT": _ranks(PSOFT),
     "VeRA": _vera,
     "RandLoRA": _randlora,
     "LoHa": _ranks(LoHa),
