@@ -28,9 +28,9 @@ INTRODUCTION = """\
 
 Written by `tests/benchmarks/published.py --write`.
 
-Albert et al. (arXiv 2508.00230) fit adapters to matrices of several families by gradient descent, and rank the
-adapters by what it reaches. Three kinds of adapters have an optimum in closed form, so that two questions can
-be told apart: what an adapter can hold, and what the descent finds.
+Albert et al. (arXiv 2508.00230) fit adapters to matrices of several families by gradient descent, and rank
+the adapters by what it reaches. Three kinds of adapters have an optimum in closed form, so that two questions
+can be told apart: what an adapter can hold, and what the descent finds.
 
 Matrices are {m} by {n}. LoRA and sums of Kronecker products go through `lb.Global` and `lb.Kronecker`. The
 Khatri-Rao product is a structure of its own, written in the script: every column, as a square, has rank 1.
