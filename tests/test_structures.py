@@ -175,6 +175,10 @@ REFUSED = {
         lambda: lb.approximate(W, lb.BlockCirculant(5), 9),
         "size must divide both .* got 5; 4 and 6 do",
     ),
+    "family": (
+        lambda: lb.approximate(W, lb.peft.LoRA(2), 9),
+        r"structure must be a structure, got the family LoRA\(r=2\) of adapters; write its .nearest",
+    ),
     "untied": (lambda: lb.Tied(), "Tied must have classes"),
     "classes": (
         lambda: lb.approximate(W, lb.Tied(rows=[0, 1]), 9),

@@ -22,6 +22,11 @@ def as_structure(value: object, name: str = "structure") -> Structure:
             f"{name} must be one structure, got a {kind} of {len(value)}; "
             "for several write lb.compare(dW, structures, budget)."
         )
+    if hasattr(value, "nearest"):
+        raise TypeError(
+            f"{name} must be a structure, got the family {value!r} of adapters; write its .nearest(dW), or "
+            "lb.extract_family for checkpoints."
+        )
     raise TypeError(f"{name} must be a structure such as {_suggest(value)}, got {value!r}.")
 
 
