@@ -57,14 +57,15 @@ NAMES |= {new: old for old, new in NAMES.items()}
 ROOMS = {  # the tests that see a room, those that are quick and see most first
     "linalg": "kernel_svd kernel_eigen kernel_lapack kernel_levels kernel_deflation "
     "kernel_crossovers byte_order kernel_certificates kernel_accuracy kernel_bounds narrow_rounding "
-    "kernel_threads kernel_limit",
+    "kernel_threads kernel_limit truncation adapters_in",
     "structures": "structures layouts products partitions partition laws best_partition",
-    "allocation": "ranks budgets layers bounds monotone curves rank_or_budget partition_curve",
-    "solver": "bounds products ownership copies optimum curves rank_or_budget narrow_rounding laws",
+    "allocation": "ranks dense_blocks budgets layers bounds monotone curves rank_or_budget partition_curve",
+    "solver": "weights truncation bounds products ownership copies optimum curves rank_or_budget narrow_rounding laws",
     "checkpoints": "checkpoints cli_checkpoints",
     "adapters": "adapters adapters_in cli_checkpoints",
     "peft": "families atlas family_extraction",
     "search": "candidates search best_partition search_planted partition_curve theorems",
+    "peft": "families atlas family_extraction",
     "models": "plans layers layers_of_matrices work adapters cli_checkpoints bounds",
     "reports": "reports reports_of_many page best_partition tables cli_checkpoints",
     "datasets": "synthetic files",
