@@ -60,10 +60,12 @@ ROOMS = {  # the tests that see a room, those that are quick and see most first
     "kernel_threads kernel_limit truncation adapters_in",
     "structures": "structures layouts products partitions partition laws best_partition",
     "allocation": "ranks dense_blocks budgets layers bounds monotone curves rank_or_budget partition_curve",
-    "solver": "weights truncation bounds products ownership copies optimum curves rank_or_budget narrow_rounding laws",
+    "solver": "weights truncation bounds products ownership copies "
+    "optimum curves rank_or_budget narrow_rounding laws",
     "checkpoints": "checkpoints cli_checkpoints",
     "adapters": "adapters adapters_in cli_checkpoints",
     "search": "candidates search best_partition search_planted partition_curve theorems",
+    "peft": "families atlas family_extraction",
     "models": "plans layers layers_of_matrices work adapters cli_checkpoints bounds",
     "reports": "reports reports_of_many page best_partition tables cli_checkpoints",
     "datasets": "synthetic files",
