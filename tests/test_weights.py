@@ -168,6 +168,34 @@ def test_a_planted_target_comes_back_under_weights(case):
         assert best.plain.relative_error < 1e-12
 
 
+def test_few_samples_and_whole_blocks_stay_within_the_budget():
+    x = np.random.default_rng(7).standard_normal((2, N))
+    dense = lb.Adaptive(dense=True)
+    for budget in range(0, 70, 3):
+        best = lb.approximate(
+            UPDATE, lb.Localized(3, 1), budget, allocate=dense, col_weights=lb.Activations(x)
+        )
+        stored = sum(21 if r == 3 else r * 10 for r in best.ranks.tolist())  # blocks of 3 by 7
+        assert best.n_parameters == stored <= budget
+        left = np.linalg.norm(x @ (UPDATE - best.to_dense()).T) / math.sqrt(2)
+        assert best.error == pytest.approx(left, abs=1e-12 * np.linalg.norm(UPDATE))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_order_of_rows_and_columns_does_not_matter_to_one_block(case):
+    G, C = CASES[case]
+    rng = np.random.default_rng(8)
+    mixed = lb.Reordered(lb.Global(), rows=rng.permutation(M), cols=rng.permutation(N))
+
+    best, same = (
+        lb.approximate(UPDATE, structure, rank=2, row_weights=G, col_weights=C)
+        for structure in (mixed, lb.Global())
+    )
+
+    assert best.error == pytest.approx(same.error, rel=1e-6)
+    np.testing.assert_allclose(best.to_dense(), same.to_dense(), rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_nothing_near_the_weighted_optimum_is_better(seed):
     rng = np.random.default_rng(seed)

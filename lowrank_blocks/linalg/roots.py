@@ -18,11 +18,11 @@ _EIGEN = 64.0  # error of the eigenvalues of a matrix with a diagonal of ones, i
 
 @dataclass(frozen=True)
 class Root:
-    """L, (k, r), with ``L @ L.T`` a matrix, and how far norms of ``E @ L`` can be off.
+    """L, (k, k), with ``L @ L.T`` a matrix, and how far norms of ``E @ L`` can be off.
 
     Attributes
     ----------
-    matrix : (k, r) array
+    matrix : (k, k) array
         L.
     relative : float
         Bound on the error of ``||E @ L||``, relative to it; infinite for singular matrices.
@@ -54,8 +54,9 @@ def root_of(matrix: Array) -> Root | None:
 
 def root_of_moment(samples: Array) -> Root:
     """Return a root of ``samples.T @ samples`` without that product: R.T of a QR factorisation."""
-    if len(samples) <= samples.shape[1]:
-        return Root(np.ascontiguousarray(samples.T), 0.0, 0.0)
+    count, side = samples.shape
+    if count <= side:  # columns of zeros make it as wide as high
+        return Root(np.pad(samples.T, ((0, 0), (0, side - count))), 0.0, 0.0)
     root = np.ascontiguousarray(triangular_factors(samples).T)
     size = float(np.sqrt(np.square(root).sum()))
-    return Root(root, math.inf, _EIGEN * samples.shape[1] * UNIT * size)
+    return Root(root, math.inf, _EIGEN * side * UNIT * size)

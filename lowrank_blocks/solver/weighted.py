@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
 from lowrank_blocks._results import lock_all
-from lowrank_blocks._validation import Matrix, Shape
+from lowrank_blocks._validation import Matrix
 from lowrank_blocks.allocation.adaptive import adaptive
 from lowrank_blocks.allocation.base import Allocate, RankChoice
 from lowrank_blocks.linalg import UNIT, common_exponent, norm_rounding, scaled
@@ -58,11 +59,10 @@ class WeightedDecomposition(Decomposition):
     def _truncate(self, choice: RankChoice) -> Approximation:
         return restored(super()._truncate(choice), self._source, self._weights)
 
-    @property
+    @cached_property
     def _outside_bound(self) -> float:
-        return super()._outside_bound + rounding(
-            self._source, self._weights, self._ledger.norm, self._exponent
-        )
+        own = rounding(self._source, self._weights, self._ledger.norm, self._exponent)
+        return super()._outside_bound + own
 
 
 def decompose_weighted(matrix: Matrix, structure: Structure, weights: Weights | None) -> Decomposition:
@@ -78,7 +78,7 @@ def decompose_weighted(matrix: Matrix, structure: Structure, weights: Weights | 
     layout = laid_out(structure, (matrix.shape[0], matrix.shape[1]))
     require_closed_form(structure, layout, weights.full)
     applied = weights.applied(matrix)
-    inner = _spanning(layout, weights, (applied.shape[0], applied.shape[1])) if any(weights.full) else layout
+    inner = _spanning(layout, weights) if any(weights.full) else layout
     return WeightedDecomposition(
         structure=structure,
         shape=layout.shape,
@@ -158,9 +158,9 @@ def _restored(
 
 
 def _part(weights: Weights, cell: Block) -> Weights:
-    """Return the weights of the rows and columns of a block; a matrix is of all of them."""
+    """Return the weights of the rows and columns of a block; a matrix is of all of them, in its order."""
     parts = (
-        w if w is None or not w.is_diagonal else replace(w, root=w.root[chosen])
+        None if w is None else replace(w, root=w.root[chosen])
         for w, chosen in zip((weights.rows, weights.cols), cell, strict=True)
     )
     return Weights(*parts)
@@ -224,10 +224,11 @@ def _sums(factors: Sequence[Factors], half: int) -> float:
     return math.ldexp(math.hypot(*sums), 2 * half)
 
 
-def _spanning(layout: Layout, weights: Weights, shape: Shape) -> Layout:
-    """Return the blocks of the weighted matrix, which span all of an axis whose weight is a matrix."""
+def _spanning(layout: Layout, weights: Weights) -> Layout:
+    """Return the blocks of the weighted matrix: an axis whose weight is a matrix has no order of its own."""
+    sides = list(zip(layout.shape, weights.full, strict=True))
     cells = [
-        Block(*(slice(0, k) if f else part for part, k, f in zip(cell, shape, weights.full, strict=True)))
+        Block(*(slice(0, k) if full else part for part, (k, full) in zip(cell, sides, strict=True)))
         for cell in layout.cells()
     ]
-    return BlockLayout(shape, cells)
+    return BlockLayout(layout.shape, cells)

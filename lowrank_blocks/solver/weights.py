@@ -63,7 +63,7 @@ class Weight(ReadOnly):
 
     Attributes
     ----------
-    root : (k,) or (k, r) array
+    root : (k,) or (k, k) array
         The diagonal of L, or L.
     relative, absolute : float
         How far norms of ``E @ L`` can be off for the rounding of L, relative to them and to those of E.
