@@ -184,7 +184,7 @@ REFUSED = {
         lambda: lb.approximate(W, lb.Tied(rows=[0, 1]), 9),
         "rows must have one class .* 24 .* got 2",
     ),
-    "no class": (lambda: lb.Tied(cols=[0.5]), "cols must be a number of classes.* got 0.5"),
+    "no class": (lambda: lb.Tied(cols=[0.5]), r"cols\[0\] must be a non-negative integer, got 0.5"),
     "low rank": (lambda: lb.Tied(cols=2, low_rank=1), "low_rank must be a bool, got 1"),
     "keyword": (lambda: lb.Monarch(blocks=4), r"Monarch: there is no argument blocks; write lb.Monarch\(4\)"),
 }

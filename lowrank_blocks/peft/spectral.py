@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
@@ -17,10 +18,38 @@ from lowrank_blocks.peft.lowrank import truncated
 from lowrank_blocks.peft.target import Target
 
 
+@dataclass(frozen=True)
+class _Replaced(Family):
+    """The r smallest singular components of the weight go, and a matrix of rank r comes."""
+
+    r: int
+
+    needs_base: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        counts(self, "r")
+
+    def check(self, shape: Shape) -> None:
+        """Refuse a rank that leaves nothing of the weight."""
+        require_most("r", self.r, min(shape) - 1, "the smaller side of the matrix less 1")
+
+    def n_parameters(self, shape: Shape) -> int:
+        """Return ``r (m + n + 1)``."""
+        return self.r * (sum(shape) + 1)
+
+    def solve(self, target: Target) -> Solved:
+        """Return the truncated SVD of the update and what has gone."""
+        return Solved(self.named(*truncated(target.freed(self.r), self.r)))
+
+    @abstractmethod
+    def named(self, b: Matrix, a: Matrix) -> Tensors:
+        """Return the factors as PEFT names them."""
+
+
 @final
 @shows_call("lb.peft.KaSA(8) for rank 8")
 @dataclass(frozen=True)
-class KaSA(Family):
+class KaSA(_Replaced):
     """KaSA: the r smallest singular values of the weight go, and a matrix of rank r comes.
 
     With T the part of the weight that goes, ``dW = B diag(d) A - T``, so ``[dW + T]_r`` is nearest. PEFT
@@ -43,26 +72,11 @@ class KaSA(Family):
     1.0
     """
 
-    r: int
-
-    needs_base: ClassVar[bool] = True
     format: ClassVar[str] = "LORA"
 
-    def __post_init__(self) -> None:
-        counts(self, "r")
-
-    def check(self, shape: Shape) -> None:
-        """Refuse a rank that leaves nothing of the weight."""
-        require_most("r", self.r, min(shape) - 1, "the smaller side of the matrix less 1")
-
-    def n_parameters(self, shape: Shape) -> int:
-        """Return ``r (m + n + 1)``."""
-        return self.r * (sum(shape) + 1)
-
-    def solve(self, target: Target) -> Solved:
-        """Return the truncated SVD of the update and what has gone."""
-        b, a = truncated(target.freed(self.r), self.r)
-        return Solved({"lora_A.weight": a, "lora_B.weight": b, "lora_diag": np.ones(self.r)})
+    def named(self, b: Matrix, a: Matrix) -> Tensors:
+        """Return the factors as PEFT names them."""
+        return {"lora_A.weight": a, "lora_B.weight": b, "lora_diag": np.ones(self.r)}
 
     def product(self, tensors: Tensors, target: Target) -> Matrix:
         """Return ``B diag(d) A - T``."""
@@ -77,7 +91,7 @@ class KaSA(Family):
 @final
 @shows_call("lb.peft.OSF(8) to train 8 directions")
 @dataclass(frozen=True)
-class OSF(Family):
+class OSF(_Replaced):
     """OSF: the r smallest singular components of the weight are free.
 
     What is added has the form ``U diag(s) V - T``, with T what is free at the start; so ``[dW + T]_r`` is
@@ -102,26 +116,11 @@ class OSF(Family):
     (5, 1.0)
     """
 
-    r: int
-
-    needs_base: ClassVar[bool] = True
     format: ClassVar[str] = "OSF"
 
-    def __post_init__(self) -> None:
-        counts(self, "r")
-
-    def check(self, shape: Shape) -> None:
-        """Refuse to free all components."""
-        require_most("r", self.r, min(shape) - 1, "the smaller side of the matrix less 1")
-
-    def n_parameters(self, shape: Shape) -> int:
-        """Return ``r (m + n + 1)``."""
-        return self.r * (sum(shape) + 1)
-
-    def solve(self, target: Target) -> Solved:
-        """Return the truncated SVD of the update and what is free."""
-        b, a = truncated(target.freed(self.r), self.r)
-        return Solved({_OSF + "U_low": b, _OSF + "S_low": np.ones(self.r), _OSF + "V_low": a})
+    def named(self, b: Matrix, a: Matrix) -> Tensors:
+        """Return the factors as PEFT names them."""
+        return {_OSF + "U_low": b, _OSF + "S_low": np.ones(self.r), _OSF + "V_low": a}
 
     def product(self, tensors: Tensors, target: Target) -> Matrix:
         """Return ``U diag(s) V - T``."""

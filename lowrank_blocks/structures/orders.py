@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowrank_blocks._calls import shows_call
-from lowrank_blocks._validation import as_count
+from lowrank_blocks._validation import as_count, as_counts
 
 Indices = NDArray[np.intp]
 
@@ -141,21 +140,12 @@ def as_order(value: Any, name: str) -> Order:
     rule = "an order such as lb.stride_order(4), or a sequence that lists every index once"
     if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)):
         raise TypeError(f"{name} must be {rule}, got {value!r}.")
-    listed = tuple(_as_index(v, name, rule) for v in value)
+    listed = tuple(as_counts(value, name).tolist())
     missing = np.setdiff1d(np.arange(len(listed)), listed)
     if missing.size or not listed:
         got = f"no {missing[0]}" if missing.size else "none"
         raise ValueError(f"{name} must be {rule}, got {got} among {len(listed)} indices.")
     return Listed(listed)
-
-
-def _as_index(value: Any, name: str, rule: str) -> int:
-    if isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name} must be {rule}, got the bool {value}.")
-    try:
-        return operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} must be {rule}, got {value!r}.") from None
 
 
 def nearest_divisors(length: int, value: int) -> str:

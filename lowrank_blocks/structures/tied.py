@@ -6,7 +6,6 @@ that their energies are those of what is stored.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, final
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from lowrank_blocks._calls import shows_call
 from lowrank_blocks._results import locked
-from lowrank_blocks._validation import Matrix, Shape
+from lowrank_blocks._validation import Matrix, Shape, as_count, as_counts
 from lowrank_blocks.linalg import UNIT
 from lowrank_blocks.structures.axes import axis_edges
 from lowrank_blocks.structures.base import Factors, Layout, Structure
@@ -45,7 +44,7 @@ class Tied(Structure):
     Raises
     ------
     TypeError, ValueError
-        If no axis is given, or a class is not an integer.
+        If no axis is given, or a class is not a non-negative integer.
 
     References
     ----------
@@ -199,24 +198,11 @@ class TiedLayout(Layout):
 def _as_classes(value: Any, name: str) -> int | tuple[int, ...] | None:
     if value is None:
         return None
-    rule = "a number of classes, or a sequence of the class, an integer, of every index"
     if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, (str, bytes)):
         if len(value) == 0:
-            raise ValueError(f"{name} must be {rule}, got none.")
-        return tuple(_as_int(v, f"{name} must be {rule}") for v in value)
-    count = _as_int(value, f"{name} must be {rule}")
-    if count < 1:
-        raise ValueError(f"{name} must be at least 1 class, got {count}.")
-    return count
-
-
-def _as_int(value: Any, rule: str) -> int:
-    if isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{rule}, got the bool {value}.")
-    try:
-        return operator.index(value)
-    except TypeError:
-        raise TypeError(f"{rule}, got {value!r}.") from None
+            raise ValueError(f"{name} must have a class for every index of its axis, got none.")
+        return tuple(as_counts(value, name).tolist())
+    return as_count(value, name, least=1)
 
 
 def _shown(classes: int | tuple[int, ...]) -> str:
