@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import re
 
+from lowrank_blocks.files import DEFAULT_MEMORY
+
 _DIGITS = 100
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
@@ -31,6 +33,17 @@ def memory(text: str) -> int:
     if parts is None:
         raise argparse.ArgumentTypeError(f"must be a size such as 500M or 8G, got {_short(text)}")
     return int(parts[1]) * _UNITS[parts[2]]
+
+
+def add_memory(sub: argparse.ArgumentParser) -> None:
+    """Add the option that limits what one matrix may need to be read."""
+    sub.add_argument(
+        "--memory",
+        type=memory,
+        default=DEFAULT_MEMORY,
+        metavar="SIZE",
+        help=f"most that one matrix may need to be read, such as 8G (default {DEFAULT_MEMORY >> 30}G)",
+    )
 
 
 def _short(text: str) -> str:

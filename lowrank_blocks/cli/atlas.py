@@ -6,13 +6,13 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from lowrank_blocks.cli._arguments import count, memory, positive
+from lowrank_blocks.cli._arguments import add_memory, count, positive
 from lowrank_blocks.cli._folders import require_folder, save
 from lowrank_blocks.cli._parser import EXAMPLES, Commands, formatted
 from lowrank_blocks.cli._pictures import drawn
 from lowrank_blocks.cli._streams import say, write
 from lowrank_blocks.datasets.example import load_example
-from lowrank_blocks.files import DEFAULT_MEMORY, StoredMatrix, find_matrices
+from lowrank_blocks.files import StoredMatrix, find_matrices
 from lowrank_blocks.plotting.atlas import plot_atlas
 from lowrank_blocks.reports.atlas import atlas
 from lowrank_blocks.reports.comparison import Comparison
@@ -54,13 +54,7 @@ def add_to(commands: Commands) -> None:
     add("--budget", type=count, metavar="N", help="budget as a count of numbers; it goes before --rank")
     add("--out", type=Path, metavar="DIR", help="write atlas.md, .csv and .json there, and a picture")
     add("--format", choices=_FORMS, default="text", help="what is printed (default text)")
-    add(
-        "--memory",
-        type=memory,
-        default=DEFAULT_MEMORY,
-        metavar="SIZE",
-        help=f"most that one matrix may need to be read, such as 8G (default {DEFAULT_MEMORY >> 30}G)",
-    )
+    add_memory(sub)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from lowrank_blocks._validation import Matrix
 from lowrank_blocks.allocation.budgets import rank_budget
 from lowrank_blocks.cli import _comparing, _models
-from lowrank_blocks.cli._arguments import count, memory, positive
+from lowrank_blocks.cli._arguments import add_memory, count, positive
 from lowrank_blocks.cli._folders import require_folder, save
 from lowrank_blocks.cli._hints import update_hint
 from lowrank_blocks.cli._parser import EXAMPLES, Commands, formatted
@@ -20,7 +20,7 @@ from lowrank_blocks.cli._pictures import bars, links, picture_names
 from lowrank_blocks.cli._streams import say, write
 from lowrank_blocks.cli._structures import DEFAULT, add_structures, structures
 from lowrank_blocks.datasets.example import load_example
-from lowrank_blocks.files import DEFAULT_MEMORY, StoredMatrix, find_matrices
+from lowrank_blocks.files import StoredMatrix, find_matrices
 from lowrank_blocks.reports.compare import compare
 from lowrank_blocks.reports.comparison import Comparison
 from lowrank_blocks.reports.report import Report
@@ -72,13 +72,7 @@ def _add_input(sub: argparse.ArgumentParser) -> None:
     add("--blocks", type=positive, default=4, metavar="K", help="parts of each axis (default 4)")
     add_structures(sub, "one to compare, may be given again (default global, diagonal and localized)")
     add("--best", action="store_true", help="add the best partition, with a bound on what it misses")
-    add(
-        "--memory",
-        type=memory,
-        default=DEFAULT_MEMORY,
-        metavar="SIZE",
-        help=f"most that one matrix may need to be read, such as 8G (default {DEFAULT_MEMORY >> 30}G)",
-    )
+    add_memory(sub)
 
 
 def _add_output(sub: argparse.ArgumentParser) -> None:
