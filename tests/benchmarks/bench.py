@@ -1,6 +1,6 @@
 """Measure lowrank_blocks against its rivals: ratios of medians, excess errors, memory.
 
-    python tests/benchmarks/bench.py            all cases, about twenty minutes
+    python tests/benchmarks/bench.py            all cases, about half an hour
     python tests/benchmarks/bench.py --quick    small cases once, in seconds
     python tests/benchmarks/bench.py --write    all cases, into docs/benchmarks.md
 
@@ -69,41 +69,30 @@ QUICK = {
 
 
 def report(cases):
-    """Return the page."""
+    """Yield the page, a part as soon as it is measured."""
     machine = f"{platform.machine()}, {workers()} workers, numpy {np.__version__}, scipy {scipy.__version__}"
-    curve_times, curve_errors = curves(cases["curves"])
-    times, excesses = factors(factor_cases(cases["factors"]))
     missing = [f"Not installed, hence left out: {', '.join(rivals.MISSING)}."] if rivals.MISSING else []
-    return "\n".join(
-        [
-            "# Benchmarks\n",
-            f"Written by `tests/benchmarks/bench.py --write` ({machine}). Rivals run at one",
-            "BLAS thread, we at our default; calls alternate in one process, the first table in turns,",
-            "so that a busy minute falls on all alike; medians. Ratios below 1 mean that we are faster.",
-            "Bold: within its target. For smaller sides above"
-            f" {LARGE} numpy's full SVD stands for those of scipy and torch.",
-            *missing,
-            "\n## Error curves against numpy's batched singular values\n",
-            curve_times,
-            "By how much a curve is off at its worst step, measured against numpy and certified,",
-            "relative to the norm of the matrix:\n",
-            curve_errors,
-            "## One block: all singular values\n",
-            spectra(cases["spectra"]),
-            "## One block: leading factors\n",
-            times,
-            "What is left above the optimum, as relative error; below 1e-15 it is rounding:\n",
-            excesses,
-            "## All blocks of a grid\n",
-            all_blocks(cases["blocks"]),
-            "## What is built on it\n",
-            built_on_it(cases["built on it"]),
-            "## Memory\n",
-            memory(cases["memory"]),
-            "## Import\n",
-            imports(cases["imports"]),
-        ]
-    )
+    yield from [
+        "# Benchmarks\n",
+        f"Written by `tests/benchmarks/bench.py --write` ({machine}). Rivals run at one",
+        "BLAS thread, we at our default; calls alternate in one process, the first table in turns,",
+        "so that a busy minute falls on all alike; medians. Ratios below 1 mean that we are faster.",
+        f"Bold: within its target. For smaller sides above {LARGE} numpy's full SVD stands for those of"
+        " scipy and torch.",
+        *missing,
+    ]
+    times, errors = curves(cases["curves"])
+    yield from ["\n## Error curves against numpy's batched singular values\n", times]
+    yield "By how much a curve is off at its worst step, measured against numpy and certified,"
+    yield from ["relative to the norm of the matrix:\n", errors]
+    yield from ["## One block: all singular values\n", spectra(cases["spectra"])]
+    times, excesses = factors(factor_cases(cases["factors"]))
+    yield from ["## One block: leading factors\n", times]
+    yield from ["What is left above the optimum, as relative error; below 1e-15 it is rounding:\n", excesses]
+    yield from ["## All blocks of a grid\n", all_blocks(cases["blocks"])]
+    yield from ["## What is built on it\n", built_on_it(cases["built on it"])]
+    yield from ["## Memory\n", memory(cases["memory"])]
+    yield from ["## Import\n", imports(cases["imports"])]
 
 
 def main():
@@ -114,10 +103,12 @@ def main():
     args = parser.parse_args()
     if args.quick:
         once()
-    page = report(QUICK if args.quick else FULL)
+    parts = []
+    for part in report(QUICK if args.quick else FULL):
+        print(part, flush=True)
+        parts.append(part)
     if args.write:
-        PAGE.write_text(page)
-    print(page)
+        PAGE.write_text("\n".join(parts))
 
 
 if __name__ == "__main__":
