@@ -12,7 +12,7 @@ import pytest
 from hypothesis import Phase, settings
 from threadpoolctl import threadpool_limits
 
-from lowrank_blocks.linalg import factors, gram, krylov, lapack, leading, levels, projection, values
+from lowrank_blocks.linalg import factors, gram, krylov, lapack, leading, levels, projection, small, values
 from lowrank_blocks.linalg import svd as long_blocks
 
 threadpool_limits(1)
@@ -49,6 +49,7 @@ SMALL_CROSSOVERS = {  # so that matrices of a few rows take every fast path
     leading: {"SVD_BELOW": 2, "LANCZOS_FROM": 6, "LANCZOS_SHARE": 3},
     krylov: {"_FIRST_LOOK": 1, "_width": lambda rank: 1},
     factors: {"STACKED_BELOW": 20},
+    small: {"GRAM_SIDES": (2, 20), "GRAM_SHARE": 1},
     gram: {"_PANEL": 4, "_TALL_PANEL": 4, "_SLAB": 20},
     projection: {"_PANEL": 4},
     long_blocks: {"_PANEL": 4, "_SHARE": 2},

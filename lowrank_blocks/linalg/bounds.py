@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowrank_blocks._validation import is_narrow
-from lowrank_blocks.linalg.energies import UNIT, norm_rounding, tail_energy, tail_rounding
+from lowrank_blocks.linalg.energies import UNIT, energy_rounding, norm_rounding, tail_energy, tail_rounding
 from lowrank_blocks.linalg.svd import lengths
 
 Values = NDArray[np.float64]
@@ -150,6 +150,35 @@ def eigen_sum(values: Values, trace: Any, shape: tuple[int, ...], count: Any) ->
     return _centred(values, trace, shape, count) + in_proportion
 
 
+def energy_missed(error: Any, total: Any, squares: Values, shape: tuple[int, ...], count: Any) -> Any:
+    """Bound the energy that factors miss, by the leading eigenvalues of a Gram matrix.
+
+    The vectors are not believed: by their energy the error is measured, and what it exceeds that of
+    the eigenvalues by is missed.
+
+    Parameters
+    ----------
+    error : float or (n,) array
+        Frobenius norm of what the factors leave.
+    total : float or (n,) array
+        Energy of the block.
+    squares : (r,) or (n, r) array
+        The leading eigenvalues, descending; zeros beyond the rank of a block.
+    shape : (..., k, l)
+        Shape of the blocks, smaller side first.
+    count : int or (n,) array of int
+        How many eigenvalues.
+    """
+    beyond = np.maximum(np.square(error) - total + squares.sum(axis=-1), 0.0)
+    return beyond + leading_sum(total, squares, shape, count) + energy_rounding(total)
+
+
+def leading_sum(total: Any, squares: Values, shape: tuple[int, ...], count: Any) -> Any:
+    """Bound what rounding adds to the sum of leading eigenvalues of a Gram matrix; see `energy_missed`."""
+    top = np.sqrt(np.maximum(squares[..., :1], 0.0))
+    return eigen_sum(top, np.asarray(total)[..., None], shape, np.asarray(count)[..., None])[..., 0]
+
+
 def gram_energy(values: Values, tails: Values, shape: tuple[int, ...]) -> Values:
     """Bound the errors of the energies `tails` left by ranks ``0, ..., k - 1``, taken from a Gram matrix.
 
@@ -203,7 +232,7 @@ def error_of_root(energy: Values, slack: Values) -> Values:
     return np.where(certain, slack / np.where(certain, most, 1.0), np.sqrt(slack))
 
 
-def residual_rounding(error: float, norm: float, rank: int) -> float:
+def residual_rounding(error: Any, norm: Any, rank: int) -> Any:
     """Bound what rounding adds to the error that factors are seen to leave.
 
     It is that of the product of the factors, which are rounded themselves, and of the sum of squares.

@@ -41,8 +41,10 @@ def energy(matrix: Array) -> float:
         matrix = matrix.T
     rows, length = matrix.shape
     pieces, rest = divmod(length, _PIECE)
-    whole = matrix[:, : length - rest].reshape(rows, pieces, _PIECE)  # a view
-    return _squares(whole) + _squares(matrix[:, length - rest :])
+    total = _squares(matrix[:, length - rest :]) if rest else 0.0
+    if pieces:
+        total += _squares(matrix[:, : length - rest].reshape(rows, pieces, _PIECE))  # of a view
+    return total
 
 
 def energy_rounding(total: float) -> float:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowrank_blocks._validation import Matrix
-from lowrank_blocks.linalg.bounds import PROMISE_DOUBLE, lapack_norm
-from lowrank_blocks.linalg.energies import energy, norm_rounding, tail_energy
+from lowrank_blocks.linalg.bounds import PROMISE_DOUBLE
+from lowrank_blocks.linalg.energies import energy, norm_rounding
 from lowrank_blocks.linalg.gram import flat
 from lowrank_blocks.linalg.leading import SVD_BELOW, Known, leading
 from lowrank_blocks.linalg.packed import Factors, Pack
@@ -18,13 +18,13 @@ from lowrank_blocks.linalg.scaling import common_exponent, raised, scaled, stack
 from lowrank_blocks.linalg.sequences import BlockSequence, Indices
 from lowrank_blocks.linalg.single import in_single
 from lowrank_blocks.linalg.slabs import slabs
+from lowrank_blocks.linalg.small import leading_stack
 from lowrank_blocks.linalg.solved import BlockFactors, Solved, restored
-from lowrank_blocks.linalg.svd import lapack_svd, svd_method
 from lowrank_blocks.linalg.threads import one_blas_thread, parallel
 
 Floats = NDArray[np.float64]
 
-STACKED_BELOW = 9000  # entries of blocks of one shape: LAPACK's SVD of a stack; crossovers.py measures it
+STACKED_BELOW = 9000  # entries of blocks of one shape: solved in stacks; crossovers.py measures it
 
 
 def leading_factors(
@@ -62,7 +62,7 @@ def leading_factors(
         (small if few else lone).extend(slabs(group, shape) if few else group[:, None])
 
     def together(chosen: Indices) -> Solved:
-        return _stacked(blocks, chosen, ranks[chosen], exponent, single)
+        return _stacked(blocks, chosen, ranks[chosen], exponent, accuracy, single)
 
     def alone(chosen: Indices) -> Solved:
         (k,) = chosen.tolist()
@@ -75,25 +75,25 @@ def leading_factors(
     return restored(small + lone, solved)
 
 
-def _stacked(blocks: BlockSequence, chosen: Indices, ranks: Indices, exponent: int, single: bool) -> Solved:
-    """Solve small blocks of one shape by LAPACK's SVD of all of them."""
+def _stacked(
+    blocks: BlockSequence, chosen: Indices, ranks: Indices, exponent: int, accuracy: float, single: bool
+) -> Solved:
+    """Solve small blocks of one shape together."""
     p, q = blocks.shapes[chosen[0]]
     rows, own = stacked(blocks, chosen)
-    u, s, vt = lapack_svd(rows)
-    most, left = int(ranks.max()), np.sqrt(tail_energy(s))
-    kept = np.arange(most) < ranks[:, None]
-    roots = np.ldexp(np.sqrt(s[:, :most]), own[:, None] // 2) * kept
-    b, a = u[:, :, :most] * roots[:, None], roots[:, :, None] * vt[:, :most]
+    best = leading_stack(rows, ranks, accuracy)
+    roots = np.ldexp(np.sqrt(best.values), own[:, None] // 2)
+    b, a = best.basis * roots[:, None], roots[:, :, None] * best.rows
     stored_b, stored_a, moved = in_single(b, a) if single else (b, a, np.zeros(len(b)))
     if p > q:
         stored_b, stored_a = stored_a.swapaxes(1, 2), stored_b.swapaxes(1, 2)
-    method, zero = svd_method(rows.shape), (ranks == 0) | (left[:, 0] == 0)
+    zero = (ranks == 0) | (best.norm == 0)
     return Solved(
         Pack.of_stacks(stored_b, stored_a, ranks),
-        np.ldexp(left[np.arange(len(ranks)), ranks], own - exponent),
-        raised(2 * lapack_norm(left[:, 0], rows.shape), own - exponent),
+        np.ldexp(best.error, own - exponent),
+        raised(best.excess, own - exponent),
         np.ldexp(moved, -exponent),
-        ["zero" if nothing else method for nothing in zero.tolist()],
+        np.where(zero, "zero", best.methods).tolist(),
     )
 
 

@@ -70,9 +70,9 @@ def eigenvalues(stack: Array) -> Array:
     return np.asarray(np.linalg.eigvalsh(stack), np.float64)
 
 
-def eigenpairs(matrix: Array, *, upper: bool = False) -> tuple[Array, Array]:
-    """Return the eigenvalues, ascending, and eigenvectors of a symmetric matrix, from one half."""
-    values, vectors = np.linalg.eigh(matrix, UPLO="U" if upper else "L")
+def eigenpairs(stack: Array, *, upper: bool = False) -> tuple[Array, Array]:
+    """Return the eigenvalues, ascending, and eigenvectors of symmetric matrices, from one half."""
+    values, vectors = np.linalg.eigh(stack, UPLO="U" if upper else "L")
     return values, vectors
 
 

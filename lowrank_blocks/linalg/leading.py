@@ -13,9 +13,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lowrank_blocks.linalg.bounds import eigen_sum, error_of_root, lapack_norm, residual_rounding
+from lowrank_blocks.linalg.bounds import (
+    energy_missed,
+    error_of_root,
+    lapack_norm,
+    leading_sum,
+    residual_rounding,
+)
 from lowrank_blocks.linalg.eigen import Tridiagonal
-from lowrank_blocks.linalg.energies import energy, energy_rounding
+from lowrank_blocks.linalg.energies import energy
 from lowrank_blocks.linalg.gram import gram, residual, residual_norm
 from lowrank_blocks.linalg.krylov import Ritz, leading_ritz, missed_energy
 from lowrank_blocks.linalg.lapack import eigenpairs, orthonormal_columns
@@ -127,20 +133,12 @@ class _Question:
         return Leading(part, error, self.norm * skew + rounding, method)
 
     def missed(self, error: float, squares: Array) -> float:
-        """Bound the energy missed by factors that leave this error, from the leading eigenvalues.
-
-        The vectors are not believed: by their energy the error is measured, and what it exceeds that of
-        the eigenvalues by is missed.
-        """
-        total = self.norm**2
-        return (
-            max(0.0, error**2 - total + float(squares.sum())) + self.slack(squares) + energy_rounding(total)
-        )
+        """Bound the energy missed by factors that leave this error, from the leading eigenvalues."""
+        return float(energy_missed(error, self.norm**2, squares, self.rows.shape, self.rank))
 
     def slack(self, squares: Array) -> float:
         """Bound what rounding adds to the energy of leading eigenvalues."""
-        top = np.sqrt(np.maximum(squares[:1], 0.0))
-        return float(eigen_sum(top, self.norm**2, self.rows.shape, self.rank)[0])
+        return float(leading_sum(self.norm**2, squares, self.rows.shape, self.rank))
 
     def is_too_fine(self, squares: Array) -> bool:
         """Whether these leading eigenvalues leave more than rounding, but too little for a Gram matrix."""

@@ -93,7 +93,6 @@ class Candidate(ReadOnly):
     def of_leading(cls, leading: LeadingFactors, *, keep: bool) -> Candidate:
         """Return what factors tell of the values; they are kept, or not."""
         found, exponent = leading.found, leading.exponent
-        layout = laid_out(leading.structure, leading.shape)
         values = found.values(exponent)
         last = np.array([s[-1] if len(s) else np.inf for s in values])
         # The exact last value exceeds the computed one by at most the energy that the factors miss.
@@ -101,8 +100,8 @@ class Candidate(ReadOnly):
         ceilings = np.minimum(np.hypot(last, missed), found.error + missed)
         return cls(
             values=Ragged(scaled(values.flat, -exponent), values.lengths),
-            costs=np.asarray(layout.rank_costs),
-            unit=sum(layout.shape),
+            costs=np.asarray(leading.layout.rank_costs),
+            unit=sum(leading.layout.shape),
             outside=math.ldexp(leading.outside, exponent),
             left=scaled(found.error, -exponent),
             ceilings=np.where(found.error > 0, scaled(ceilings, -exponent), 0.0),
@@ -127,11 +126,11 @@ def candidate(matrix: Matrix, structure: Structure, rank: float, *, with_factors
     """
     layout = laid_out(structure, (matrix.shape[0], matrix.shape[1]))
     sides, wanted = layout.max_ranks, depths(layout, rank)
-    if with_factors and are_leading(sides, wanted):
-        return Candidate.of_leading(LeadingFactors.of(matrix, structure, wanted, rounded=False), keep=True)
-    if ((sides < _WHOLE_BELOW) | (wanted * _LEADING_SHARE > sides)).any():
+    keep = with_factors and are_leading(sides, wanted)
+    if not keep and ((sides < _WHOLE_BELOW) | (wanted * _LEADING_SHARE > sides)).any():
         return Candidate.of_parts(decompose_view(matrix, structure), keep=False)
-    return Candidate.of_leading(LeadingFactors.of(matrix, structure, wanted, rounded=False), keep=False)
+    leading = LeadingFactors.of(matrix, structure, wanted, rounded=False, layout=layout)
+    return Candidate.of_leading(leading, keep=keep)
 
 
 def depths(layout: Layout, rank: float) -> Ranks:

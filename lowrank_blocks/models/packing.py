@@ -52,7 +52,7 @@ def unpacked_leading(arrays: Arrays, structure: Structure, layout: Layout) -> Le
     error, excess = stored["error"], stored["excess"]
     found = BlockFactors(_factors(stored, layout), error, excess, np.zeros_like(error), methods)
     (norm, outside), (exponent, narrow) = stored["numbers"].tolist(), stored["flags"].tolist()
-    return LeadingFactors(structure, layout.shape, found, exponent, norm, outside, bool(narrow))
+    return LeadingFactors(structure, layout, found, exponent, norm, outside, bool(narrow))
 
 
 def _factors(stored: dict[str, Any], layout: Layout) -> PackedFactors:

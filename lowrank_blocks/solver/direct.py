@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lowrank_blocks._results import ReadOnly
-from lowrank_blocks._validation import Matrix, Shape, as_count, is_narrow
+from lowrank_blocks._validation import Matrix, as_count, is_narrow
 from lowrank_blocks.allocation.base import Allocation, Guarantee
 from lowrank_blocks.allocation.offers import Ranks
 from lowrank_blocks.linalg import BlockFactors, common_exponent, leading_factors, norm_rounding, promise
 from lowrank_blocks.solver.approximation import Approximation
 from lowrank_blocks.solver.assembly import assembled, energy, require_norm, row_slabs
-from lowrank_blocks.structures.base import Structure
+from lowrank_blocks.structures.base import Layout, Structure
 from lowrank_blocks.structures.checked import laid_out
 
 _SMALLEST_SIDE = 64  # blocks below this are decomposed whatever the rank
@@ -28,10 +28,8 @@ class LeadingFactors(ReadOnly):
 
     Attributes
     ----------
-    structure : Structure
+    structure, layout : Structure, Layout
         Where the blocks are.
-    shape : (int, int)
-        Shape of the matrix.
     found : BlockFactors
         The factors; in float64, or no smaller ranks can be cut from them.
     exponent : int
@@ -43,7 +41,7 @@ class LeadingFactors(ReadOnly):
     """
 
     structure: Structure
-    shape: Shape
+    layout: Layout
     found: BlockFactors
     exponent: int
     norm: float
@@ -51,16 +49,24 @@ class LeadingFactors(ReadOnly):
     narrow: bool
 
     @classmethod
-    def of(cls, matrix: Matrix, structure: Structure, ranks: Ranks, *, rounded: bool) -> LeadingFactors:
+    def of(
+        cls,
+        matrix: Matrix,
+        structure: Structure,
+        ranks: Ranks,
+        *,
+        rounded: bool,
+        layout: Layout | None = None,
+    ) -> LeadingFactors:
         """Compute the factors of some ranks, one a block, rounded to float32 if the matrix is, or not yet."""
-        layout = laid_out(structure, (matrix.shape[0], matrix.shape[1]))
+        layout = layout or laid_out(structure, (matrix.shape[0], matrix.shape[1]))
         exponent, narrow = common_exponent(matrix), is_narrow(matrix.dtype)
         norm = math.sqrt(energy(row_slabs(matrix), exponent))
         require_norm(norm, exponent)
         accuracy = promise(matrix.dtype) if rounded else promise(matrix.dtype) / math.sqrt(2)
         found = leading_factors(layout.split(matrix), ranks, exponent, accuracy, single=rounded and narrow)
         outside = math.sqrt(energy(layout.outside(matrix), exponent))
-        return cls(structure, layout.shape, found, exponent, norm, outside, narrow)
+        return cls(structure, layout, found, exponent, norm, outside, narrow)
 
     def reaches(self, ranks: Sequence[int]) -> bool:
         """Whether approximations of these ranks can be cut."""
@@ -76,7 +82,7 @@ class LeadingFactors(ReadOnly):
         """
         found = self.found.truncated(ranks, self.exponent, single=self.narrow)
         made = replace(self, found=found).approximation(Guarantee.GIVEN)
-        costs = laid_out(self.structure, self.shape).rank_costs
+        costs = self.layout.rank_costs
         return replace(made, budget=int(costs @ made.ranks), unit_cost=int(costs.min()))
 
     def approximation(self, guarantee: Guarantee, *, best: bool = False) -> Approximation:
@@ -84,9 +90,9 @@ class LeadingFactors(ReadOnly):
         error = self.norm
         if self.found.factors.ranks.any():
             error = math.hypot(self.outside, *self.found.error.tolist())
-        split = laid_out(self.structure, self.shape).rounding * self.norm
+        split = self.layout.rounding * self.norm
         return assembled(
-            self.shape,
+            self.layout.shape,
             self.structure,
             self.found,
             exponent=self.exponent,
@@ -113,7 +119,7 @@ def approximate_directly(
     ranks = allocation.ranks_without_spectra(sides, costs, as_count(budget, "budget"))
     if ranks is None or not are_leading(sides, ranks):
         return None
-    made = LeadingFactors.of(matrix, structure, ranks, rounded=True)
+    made = LeadingFactors.of(matrix, structure, ranks, rounded=True, layout=layout)
     optimal = allocation.guarantee is Guarantee.OPTIMAL  # buys no values of zero
     if optimal:
         made = replace(made, found=made.found.without_zeros())

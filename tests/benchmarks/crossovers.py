@@ -2,8 +2,8 @@
 
     python tests/benchmarks/crossovers.py
 
-The constants are those at the top of `levels` and `leading` in `lowrank_blocks.linalg`, `LEVELS_FROM`
-in `values` and `STACKED_BELOW` in `factors` there.
+The constants are those at the top of `levels`, `leading` and `small` in `lowrank_blocks.linalg`,
+`LEVELS_FROM` in `values` and `STACKED_BELOW` in `factors` there.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from timing import rival_seconds
 
 import lowrank_blocks as lb
-from lowrank_blocks.linalg import factors, gram, krylov, lapack, leading, levels, values
+from lowrank_blocks.linalg import factors, gram, krylov, lapack, leading, levels, small, values
 
 
 def median(call, repeats=7):
@@ -77,6 +77,21 @@ def stacks_table():
     factors.STACKED_BELOW = kept
 
 
+def small_table():
+    """Leading factors of stacks of small blocks: by Gram matrices against LAPACK's SVD."""
+    print("\nblocks      rank  gram / lapack (GRAM_SIDES and GRAM_SHARE of small)")
+    kept = small.GRAM_SIDES, small.GRAM_SHARE
+    for shape in ((4, 4), (8, 8), (16, 16), (24, 24), (32, 32), (48, 48), (64, 64), (16, 128), (32, 128)):
+        count = (1 << 18) // (shape[0] * shape[1])
+        blocks = [np.random.default_rng(i).standard_normal(shape) for i in range(count)]
+        for rank in sorted({1, shape[0] // 8, shape[0] // 4, shape[0] // 3, shape[0] // 2} - {0}):
+            times = []
+            for small.GRAM_SIDES, small.GRAM_SHARE in (((1, 99), 1), ((1, 0), 1)):
+                times.append(median(lambda b=blocks, r=rank: factors.leading_factors(b, [r] * len(b)), 3))
+            print(f"{shape!s:10}  {rank:4d}  {times[0] / times[1]:.2f}")
+    small.GRAM_SIDES, small.GRAM_SHARE = kept
+
+
 def factors_table():
     """Leading factors: eigenvectors of the Gram matrix, some or all, and Lanczos, against LAPACK's SVD."""
     print(
@@ -118,4 +133,5 @@ if __name__ == "__main__":
     values_table()
     dominant_table()
     stacks_table()
+    small_table()
     factors_table()

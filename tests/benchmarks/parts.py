@@ -23,7 +23,7 @@ from measures import table, target
 from timing import duel, once
 
 import lowrank_blocks as lb
-from lowrank_blocks.linalg import factors, gram, krylov, lapack, leading, levels, projection, values
+from lowrank_blocks.linalg import factors, gram, krylov, lapack, leading, levels, projection, small, values
 from lowrank_blocks.linalg import svd as long_blocks
 
 PAGE = Path(__file__).parents[2] / "docs" / "kernel-parts.md"
@@ -94,7 +94,9 @@ PARTS = (
          ("factors power", "factors power, large", "factors long")),
     Part("krylov", "the proof by the Krylov space", ((krylov, "_beyond", lambda *_: np.inf),),
          ("factors power", "factors power, large")),
-    Part("factors", "stacks of small SVDs", ((factors, "STACKED_BELOW", 0),),
+    Part("factors", "small blocks in stacks", ((factors, "STACKED_BELOW", 0),),
+         ("grid 32 factors", "grid 128 factors")),
+    Part("small", "Gram matrices for stacks of factors", ((small, "GRAM_SIDES", (1, 0)),),
          ("grid 32 factors", "grid 128 factors")),
     Part("lapack", "routines by address", ((lapack, "_published", nothing),),
          ("curve flat", "grid 4 power", "factors flat", "grid 8 factors")),
