@@ -23,7 +23,7 @@ from measures import table, target
 from timing import duel, once
 
 import lowrank_blocks as lb
-from lowrank_blocks.linalg import factors, gram, krylov, lapack, leading, levels, projection, values
+from lowrank_blocks.linalg import addresses, factors, gram, krylov, leading, levels, projection, values
 from lowrank_blocks.linalg import svd as long_blocks
 
 PAGE = Path(__file__).parents[2] / "docs" / "kernel-parts.md"
@@ -96,7 +96,7 @@ PARTS = (
          ("factors power", "factors power, large")),
     Part("factors", "stacks of small SVDs", ((factors, "STACKED_BELOW", 0),),
          ("grid 32 factors", "grid 128 factors")),
-    Part("lapack", "routines by address", ((lapack, "_published", nothing),),
+    Part("addresses", "routines by address", ((addresses, "published", nothing),),
          ("curve flat", "grid 4 power", "factors flat", "grid 8 factors")),
     Part("projection", "reflections panel by panel", ((projection, "_PANEL", EVERYWHERE),),
          ("curve noise", "curve power")),
