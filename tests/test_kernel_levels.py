@@ -185,7 +185,7 @@ def test_the_energy_that_is_not_resolved():
     """With far less left by few ranks a Gram matrix does not tell the middle ranks; with far more it does."""
     for side in (256, 1024):
         allowed = SHARE * 4
-        unresolved = bounds.untold_energy(16.0, (side, side), allowed)
+        unresolved = bounds.unresolved_energy(16.0, (side, side), allowed)
         for share, resolved in [(1e-2, False), (1e2, True)]:
             noise = np.sqrt(share * unresolved / (side - 16))
             values = np.where(np.arange(side) < 16, 1.0, noise)

@@ -32,7 +32,7 @@ _BLAS = ("dsyrk",)
 
 
 def call(name: str, *arguments: Arguments) -> int | None:
-    """Call a routine by its address, and return its status; None if it has no address to be called by.
+    """Call a routine by its address, and return its status; None if no address fits.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def call(name: str, *arguments: Arguments) -> int | None:
 
 
 def _passed(name: str, kind: str, argument: Arguments) -> Any:
-    """Return what ctypes takes for an argument of a kind, once it is sure to be one."""
+    """Return an argument as ctypes takes it, or refuse one that is not of the kind."""
     if isinstance(argument, tuple):
         array, length = argument
         dtype = {"d": np.float64, "i": np.intc}[kind]
@@ -74,7 +74,7 @@ def _passed(name: str, kind: str, argument: Arguments) -> Any:
 
 @cache
 def published(name: str) -> Callable[..., None] | None:
-    """Return a routine by the address that scipy publishes; None if its signature is not the one expected."""
+    """Return a routine by its published address; None if the signature is not the one expected."""
     from scipy.linalg import cython_blas, cython_lapack
 
     module = cython_blas if name in _BLAS else cython_lapack
