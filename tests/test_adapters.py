@@ -166,11 +166,11 @@ def test_the_record(tmp_path):
 
 
 def test_names_in_the_card_are_text(tmp_path):
-    nasty = "a|b\n# title `x` <script>.weight"
+    hostile = "a|b\n# title `x` <script>.weight"
 
     lb.write_adapter(
         tmp_path,
-        {nasty: lb.approximate(np.eye(3), lb.Global(), rank=1)},
+        {hostile: lb.approximate(np.eye(3), lb.Global(), rank=1)},
         base_model='x"\n---\ntags: <b>',
         rest={"<i>\n.bias": np.ones(1)},
     )
