@@ -203,7 +203,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for: importing the package alone costs next to nothing."""
+    """Import a name when it is asked for, so that importing the package takes little time."""
     if name in _MODULES:
         return import_module(f"lowrank_blocks.{_MODULES[name]}")
     if name not in _HOME:

@@ -1,14 +1,14 @@
-"""One colour a structure wherever it is shown, a scale of heat, and inks that can be read on them."""
+"""One colour for every structure, a scale of heat, and colours of text that can be read on them."""
 
 from __future__ import annotations
 
-# Of Okabe & Ito's palette, which colour-blind readers tell apart: those that stand out on white and on black.
+# From Okabe & Ito's palette, safe for colour-blind readers: the colours with contrast to white and to black.
 COLOURS = {
     "Global": "#0072B2",
     "DiagonalLocal": "#009E73",
     "Localized": "#D55E00",
     "best partition": "#CC79A7",
-    # Beyond the palette: as dark as those, for structures that are seldom all in one picture.
+    # Not from the palette, but as dark: for structures that are seldom all in one picture.
     "Monarch": "#7B61C9",
     "Kronecker": "#9A6A1E",
     "HODLR": "#1E8FA8",

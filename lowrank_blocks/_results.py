@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 class ReadOnly:
-    """A result whose arrays are read-only, and are again in what `pickle` and `copy` make of it."""
+    """A result whose arrays are read-only, also in copies made by `pickle` and `copy`."""
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         lock_all(list(state.values()))

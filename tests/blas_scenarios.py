@@ -1,4 +1,4 @@
-"""What becomes of BLAS's threads while callers come and go; run in a child, and told as JSON.
+"""The number of BLAS threads while callers come and go; run in a child process, printed as JSON.
 
     python tests/blas_scenarios.py
 
@@ -27,7 +27,7 @@ def counts():
 
 
 class Thread(threading.Thread):
-    """A thread that does one thing at a time, when it is told to."""
+    """A thread that does one thing at a time, when it is asked to."""
 
     def __init__(self):
         super().__init__(daemon=True)

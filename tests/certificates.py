@@ -1,4 +1,4 @@
-"""What is certified of a matrix and its approximations, judged in long doubles.
+"""What is certified of a matrix and its approximations, checked in long doubles.
 
 Families of hard matrices give a `Case` with the least errors of its blocks; nothing here calls the package
 but to ask it. Where long doubles are no longer than doubles, nothing can be judged.

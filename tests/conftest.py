@@ -12,7 +12,18 @@ import pytest
 from hypothesis import Phase, settings
 from threadpoolctl import threadpool_limits
 
-from lowrank_blocks.linalg import factors, gram, krylov, lapack, leading, levels, projection, small, values
+from lowrank_blocks.linalg import (
+    addresses,
+    factors,
+    gram,
+    krylov,
+    lapack,
+    leading,
+    levels,
+    projection,
+    small,
+    values,
+)
 from lowrank_blocks.linalg import svd as long_blocks
 
 threadpool_limits(1)
@@ -20,7 +31,7 @@ os.environ.pop(
     "PYTHONDONTWRITEBYTECODE", None
 )  # or each process that a test starts compiles the package anew
 
-PUBLISHED = lapack._published
+PUBLISHED = addresses.published
 
 
 def pytest_addoption(parser):
@@ -71,7 +82,7 @@ def _small_crossovers(pytestconfig):
 def _wrappers_only(pytestconfig):
     with pytest.MonkeyPatch.context() as patch:
         if pytestconfig.getoption("--lapack-wrappers"):
-            patch.setattr(lapack, "_published", lambda name: None)
+            patch.setattr(addresses, "published", lambda name: None)
         yield
 
 
@@ -79,11 +90,11 @@ def _wrappers_only(pytestconfig):
 def lapack_route(request, monkeypatch):
     """Both ways to LAPACK, one after the other, and neither of them in place of the other."""
     if request.param == "wrappers":
-        monkeypatch.setattr(lapack, "_published", lambda name: None)
+        monkeypatch.setattr(addresses, "published", lambda name: None)
         return
-    if not all(map(PUBLISHED, lapack._SIGNATURES)):
+    if not all(map(PUBLISHED, addresses.SIGNATURES)):
         pytest.skip("scipy publishes other signatures here")
-    monkeypatch.setattr(lapack, "_published", PUBLISHED)
+    monkeypatch.setattr(addresses, "published", PUBLISHED)
     monkeypatch.setattr(lapack, "_wrappers", None)
 
 

@@ -152,7 +152,7 @@ def _small_integers(*shape):
 
 
 def _locked(W):
-    """Return a read-only copy: whoever writes to a target fails the test."""
+    """Return a read-only copy: code that writes to a target fails the test."""
     W = np.array(W)
     W.flags.writeable = False
     return W

@@ -6,6 +6,7 @@ import tracemalloc
 import ml_dtypes
 import numpy as np
 import pytest
+from drawn import normal
 from safetensors.numpy import save_file
 from toy import Checkerboard
 
@@ -14,10 +15,6 @@ from lowrank_blocks.checkpoints.tensors import CheckpointError
 from lowrank_blocks.solver.factored import decompose_product
 
 PREFIX = "base_model.model."
-
-
-def normal(*shape, seed=0):
-    return np.random.default_rng(seed).standard_normal(shape)
 
 
 def pair(module, m, n, r, dtype=np.float32, seed=0):

@@ -46,7 +46,7 @@ def test_given_ranks_are_compared_with_all_that_store_as_few_numbers(kind, W):
 
 @each(targets={"ragged": SMALL["ragged"], "wide": SMALL["wide"]})
 def test_the_bound_misses_less_than_one_value(kind, W):
-    """Theorem 9: at its best price the bound is below the optimum by less than one singular value."""
+    """Theorem 9: at its best multiplier the bound is below the optimum by less than one singular value."""
     structure, blocks = built(kind, W)
     parts = lb.decompose(W, structure)
     budget, largest = W.size // 3, max(s[0] for s in parts.spectra) / np.linalg.norm(W)

@@ -27,14 +27,14 @@ def sample(kind):
 
 
 def result(matrix):
-    """Return all that is told of a matrix, as bytes and texts."""
+    """Return all results for a matrix, as bytes and texts."""
     best = lb.approximate(matrix, lb.Localized(2), 60)
     parts = lb.decompose(matrix, lb.DiagonalLocal(2))
     arrays = [f for pair in (*best.factors, *parts.truncate([2, 1]).factors) for f in pair]
     arrays += [*parts.spectra, lb.error_curve(matrix, lb.Global()).relative_error, best @ np.eye(10)]
     found = lb.best_partition(matrix, 80, max_depth=2)
-    told = [best.error, best.accuracy, parts.accuracy, found, lb.compare(matrix, [lb.Global()], 60)]
-    return [(a.dtype.name, a.dtype.isnative, a.tobytes()) for a in arrays], list(map(repr, told))
+    others = [best.error, best.accuracy, parts.accuracy, found, lb.compare(matrix, [lb.Global()], 60)]
+    return [(a.dtype.name, a.dtype.isnative, a.tobytes()) for a in arrays], list(map(repr, others))
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)

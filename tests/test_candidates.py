@@ -107,7 +107,7 @@ def test_fewer_numbers_do_not_win_over_less_error(off, structure):
 
 
 def test_a_tie_is_not_its_own_bound():
-    """Fewer numbers win to 1e-12 of the norm, but what they leave is not the least, nor said to be."""
+    """To 1e-12 of the norm fewer numbers are preferred; their error is not the least, and not reported so."""
     W = two_blocks(off=3e-13)
     found = lb.best_partition(W, 64)
     least = lb.approximate(W, lb.Global(), 64).relative_error

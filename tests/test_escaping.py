@@ -1,4 +1,4 @@
-"""Names are shown as they are in every form, and forge nothing in any."""
+"""Names are shown as they are in every format, and inject nothing into any."""
 
 import csv
 import io

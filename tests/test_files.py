@@ -1,4 +1,4 @@
-"""Files are judged by their headers: what is in them is named, and what is passed over costs nothing."""
+"""Files are checked by their headers: their contents are named, and what is passed over is not read."""
 
 import io
 import os

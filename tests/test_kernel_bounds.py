@@ -235,7 +235,7 @@ def test_what_the_krylov_space_misses_shows_in_the_norm(hidden):
 
 
 def test_eigenvectors_that_are_not_found_are_no_harm(monkeypatch):
-    """Where LAPACK gives up, its SVD answers."""
+    """Where LAPACK's eigenvalue routines do not converge, its SVD solves the block."""
 
     def failing(*args):
         raise np.linalg.LinAlgError

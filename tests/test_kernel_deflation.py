@@ -1,4 +1,4 @@
-"""Spectra of several levels: what lies far below the largest values is solved by itself."""
+"""Spectra of several levels: values far below the largest are split off and solved separately."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ LEVELS = {
 @pytest.mark.parametrize("lanczos_from", [150, 1000])
 @pytest.mark.parametrize("name", LEVELS)
 def test_what_lies_far_below_is_solved_by_itself(name, lanczos_from, monkeypatch):
-    """One Gram matrix tells only the highest level of a spectrum; no SVD is needed for the others."""
+    """One Gram matrix resolves only the highest level of a spectrum; no SVD is needed for the others."""
     monkeypatch.setattr(leading, "LANCZOS_FROM", lanczos_from)
     for shape in [(200, 230), (230, 200)]:
         matrix = rotated(*shape, LEVELS[name])
@@ -67,7 +67,7 @@ def test_a_coupling_is_part_of_what_is_certified():
 
 
 def test_one_dense_solver_after_lanczos(monkeypatch):
-    """Where Lanczos sees that a Gram matrix cannot tell, the dense solver is asked for the rest only."""
+    """Where Lanczos finds values that a Gram matrix cannot resolve, the dense solver gets the rest only."""
     asked, solve = [], leading._top_eigenpairs
 
     def recorded(matrix, rank):
@@ -86,7 +86,7 @@ def test_one_dense_solver_after_lanczos(monkeypatch):
 
 
 def test_vectors_that_do_not_dominate_are_not_deflated():
-    """The values that are claimed are not believed: what the vectors hold is."""
+    """Claimed values are not used: what the vectors hold is computed."""
     matrix = rotated(80, 90, np.where(np.arange(80) < 6, 1.0, 1e-5))
     u = np.linalg.svd(matrix)[0]
     question, claimed = leading._Question(matrix, 8, 1e-10, None), np.where(np.arange(8) < 6, 1.0, 1e-10)

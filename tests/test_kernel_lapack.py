@@ -11,7 +11,7 @@ from kernel_cases import steady
 from scipy.linalg import cython_lapack
 
 import lowrank_blocks as lb
-from lowrank_blocks.linalg import eigen, lapack, projection
+from lowrank_blocks.linalg import addresses, eigen, lapack, projection
 
 D = "__pyx_t_5scipy_6linalg_13cython_lapack_d *"
 DSTERF = f"void (int *, {D}, {D}, int *)"
@@ -66,8 +66,8 @@ def test_an_address_is_used_if_its_signature_is_literally_the_one_expected(publi
 )
 def test_no_other_address_is_used(written, publish, monkeypatch):
     publish(written)
-    monkeypatch.setattr(lapack, "_published", PUBLISHED.__wrapped__)
-    assert lapack._published("dsterf") is None
+    monkeypatch.setattr(addresses, "published", PUBLISHED.__wrapped__)
+    assert addresses.published("dsterf") is None
     found = lapack.tridiagonal_values(np.array([2.0, 2.0]), np.array([1.0]))
     np.testing.assert_allclose(found, [1, 3], rtol=1e-15)
 
@@ -80,8 +80,8 @@ def test_a_module_without_addresses(monkeypatch):
 def test_signatures_are_written_as_cython_does():
     d = "__pyx_t_5scipy_6linalg_11cython_blas_d *"
     dsyrk = f"void (char *, char *, int *, int *, {d}, {d}, int *, {d}, {d}, int *)"
-    assert lapack._signature("dsyrk", "scipy.linalg.cython_blas") == dsyrk.encode()
-    assert lapack._signature("dsterf", "scipy.linalg.cython_lapack") == DSTERF.encode()
+    assert addresses._signature("dsyrk", "scipy.linalg.cython_blas") == dsyrk.encode()
+    assert addresses._signature("dsterf", "scipy.linalg.cython_lapack") == DSTERF.encode()
 
 
 NUMBERS = np.zeros(6)
@@ -111,7 +111,7 @@ NUMBERS = np.zeros(6)
 )
 def test_what_does_not_fit_an_argument_is_refused(kind, argument):
     with pytest.raises(TypeError, match="dsterf"):
-        lapack._passed("dsterf", kind, argument)
+        addresses._passed("dsterf", kind, argument)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_what_does_not_fit_an_argument_is_refused(kind, argument):
     ],
 )
 def test_what_fits_is_passed(kind, argument):
-    passed = lapack._passed("dsterf", kind, argument)
+    passed = addresses._passed("dsterf", kind, argument)
     by_reference = getattr(passed, "_obj", None)
     expected = argument[0].ctypes.data if isinstance(argument, tuple) else argument
     assert (passed if by_reference is None else by_reference.value) == expected
@@ -144,7 +144,7 @@ FAILING = {
 
 @pytest.mark.parametrize("name", FAILING)
 def test_what_fails_says_so(name, monkeypatch):
-    monkeypatch.setattr(lapack, "_call", lambda *_: 2)
+    monkeypatch.setattr(lapack, "call", lambda *_: 2)
     with pytest.raises(np.linalg.LinAlgError, match=f"{name} failed with status 2"):
         FAILING[name]()
 
@@ -217,13 +217,13 @@ def answers():
 
 
 def test_both_ways_lead_to_the_same_answers(monkeypatch):
-    called, call = set(), lapack._call
-    monkeypatch.setattr(lapack, "_call", lambda name, *rest: (called.add(name), call(name, *rest))[1])
+    called, call = set(), lapack.call
+    monkeypatch.setattr(lapack, "call", lambda name, *rest: (called.add(name), call(name, *rest))[1])
     found = []
     for published in (PUBLISHED, lambda name: None):
-        monkeypatch.setattr(lapack, "_published", published)
+        monkeypatch.setattr(addresses, "published", published)
         found.append(answers())
-    assert called == set(lapack._SIGNATURES)
+    assert called == set(addresses.SIGNATURES)
     for ours, theirs in zip(*found, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12)
 
@@ -231,7 +231,7 @@ def test_both_ways_lead_to_the_same_answers(monkeypatch):
 def test_no_other_module_calls_lapack():
     """Only norms and the name of the error are taken from numpy elsewhere."""
     for path in Path(lb.__file__).parent.rglob("*.py"):
-        if path.name == "lapack.py":
+        if path.name in ("addresses.py", "lapack.py"):
             continue
         tree = ast.parse(path.read_text())
         imports = {

@@ -1,4 +1,4 @@
-"""Spectra of several levels: what one Gram matrix does not tell is split off, and its bounds hold."""
+"""Spectra of several levels: what one Gram matrix does not resolve is split off, and its bounds hold."""
 
 import mpmath
 import numpy as np
@@ -182,10 +182,10 @@ def test_bounds_beyond_what_is_allowed_are_not_taken(monkeypatch):
 
 
 def test_the_energy_that_is_not_resolved():
-    """With far less left by few ranks a Gram matrix does not tell the middle ranks; with far more it does."""
+    """A Gram matrix resolves the middle ranks if far more energy is left by few ranks; not if far less."""
     for side in (256, 1024):
         allowed = SHARE * 4
-        unresolved = bounds.untold_energy(16.0, (side, side), allowed)
+        unresolved = bounds.unresolved_energy(16.0, (side, side), allowed)
         for share, resolved in [(1e-2, False), (1e2, True)]:
             noise = np.sqrt(share * unresolved / (side - 16))
             values = np.where(np.arange(side) < 16, 1.0, noise)
@@ -193,7 +193,7 @@ def test_the_energy_that_is_not_resolved():
 
 
 def test_values_that_do_not_dominate():
-    """A part whose least value is below what is left is no part by itself."""
+    """A part whose least value is below the values that are left is not split off."""
     matrix = rotated(80, 90, 1.0 / np.arange(1, 81))
     u = np.linalg.svd(matrix)[0]
     for columns, split in ((u[:, :4], True), (u[:, 1:5], False), (u[:, [0, 1, 2, 9]], False)):

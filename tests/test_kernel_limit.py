@@ -25,8 +25,8 @@ TELLS_OWNERS = all(hasattr(b, "_SHARED_STATE") for b in BLAS)
 
 
 @cache
-def told(threads):
-    """Return what a child tells of all scenarios, with OPENBLAS_NUM_THREADS set or not."""
+def observed(threads):
+    """Return what a child process prints of all scenarios, with OPENBLAS_NUM_THREADS set or not."""
     kept = {k: v for k, v in os.environ.items() if k != "OPENBLAS_NUM_THREADS"}
     names = [n for n in blas_scenarios.SCENARIOS if "fork" not in n or hasattr(os, "fork")]
     done = subprocess.run(
@@ -44,7 +44,7 @@ def told(threads):
 @pytest.mark.parametrize("threads", ["2", None])
 @pytest.mark.parametrize("name", blas_scenarios.SCENARIOS)
 def test_scenarios(name, threads):
-    seen = told(threads)
+    seen = observed(threads)
     if name not in seen:
         pytest.skip("needs fork")
     if name == "a_limit_that_outlives_a_call" and not TELLS_OWNERS:
@@ -55,7 +55,7 @@ def test_scenarios(name, threads):
 
 
 class Controller:
-    """What threadpoolctl tells of a BLAS: one count for all threads, or one for each, or one that stays."""
+    """A BLAS as threadpoolctl shows it: one count for all threads, one for each, or one that stays."""
 
     internal_api, dynlib = "mkl", None
 

@@ -69,7 +69,7 @@ def test_results_do_not_depend_on_other_processes():
 
 
 def test_the_comparison_of_results_sees_one_bit():
-    """Two results that differ in the last bit of one entry are told apart."""
+    """Two results that differ in the last bit of one entry are not taken for equal."""
     one, other = matrix(), matrix()
     other[0, 0] = np.nextafter(other[0, 0], np.inf)
     assert everything(one) != everything(other)
@@ -92,7 +92,7 @@ def test_work_within_a_worker_is_serial(monkeypatch):
 
 @pytest.mark.parametrize("first", [0, 1, 5])
 def test_errors_cross_threads(first):
-    """The first item that fails is the one that is told of, and what comes after it is not begun."""
+    """The error of the first item that fails is raised, and no item after it is begun."""
     lb.set_workers(2)
     begun, both = [], threading.Barrier(2)
 
@@ -196,7 +196,7 @@ def test_many_threads_get_the_same_bits():
 
 
 def test_the_calling_thread_works_too():
-    """It does everything by itself while the others are kept busy."""
+    """It does all the work alone while the others are kept busy."""
     lb.set_workers(2)
     leave = threading.Event()
     kept = threads._pool().submit(leave.wait, 10)

@@ -1,4 +1,4 @@
-"""Structures and layouts that users write: what the package checks before it believes them."""
+"""Structures and layouts that users write: what the package checks before it uses them."""
 
 from dataclasses import dataclass
 

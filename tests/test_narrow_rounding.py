@@ -137,7 +137,7 @@ def test_stacks_of_blocks_of_different_ranks():
 
 @pytest.mark.parametrize("kind", [np.float64, ">f8"])
 def test_the_least_numbers_have_a_bound(kind):
-    """In units of the matrix it counts what float64 cannot tell; the relative one is as for any matrix."""
+    """In units of the matrix it counts what float64 cannot resolve; the relative one is as for any matrix."""
     rng = np.random.default_rng(3)
     for _ in range(20):
         whole = rng.integers(-9, 10, (5, 6)).astype(float)
@@ -169,7 +169,7 @@ def left_by(matrix, best):
 
 @pytest.mark.parametrize("size", [1e-170, 1e-300, 5e-324])
 def test_blocks_whose_squares_vanish_have_a_bound(size):
-    """Beside a large block their error is no number that squares can tell, and the bound says so."""
+    """Next to a large block their error is too small for squares to resolve, and the bound counts that."""
     matrix = np.diag([1.0, size])
     parts = lb.decompose(matrix, lb.DiagonalLocal(2))
     assert abs(parts.error([1, 0]) - size) <= parts.accuracy.bound

@@ -1,4 +1,4 @@
-"""A comparison as a page: what is in it, that nothing else is needed, and that no name can forge anything."""
+"""A comparison as a page: its contents, that it loads nothing else, and that no name can inject markup."""
 
 import re
 from collections import Counter

@@ -38,7 +38,7 @@ def compositions(total, parts):
 
 
 def admissible(lengths, t):
-    """Tell whether p_(k) >= p_(1) - (k - 1) t for all k."""
+    """Whether p_(k) >= p_(1) - (k - 1) t for all k."""
     longest = max(lengths)
     return all(p >= longest - k * t for k, p in enumerate(sorted(lengths, reverse=True)))
 

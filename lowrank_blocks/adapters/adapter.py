@@ -115,8 +115,8 @@ class Adapter:
     ) -> dict[str, Approximation]:
         """Return the best approximation of every update, from its factors; see the function `approximate`.
 
-        Of every block B_i A_j only a small core is decomposed, no side of which is longer than the adapter's
-        rank. Errors are relative to the norm of B A.
+        Only a small core of every block B_i A_j is decomposed; its sides are at most the rank of the adapter.
+        Errors are relative to the norm of B A.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""What a kind of adapter must tell: which matrices it can hold, and the tensors that hold them."""
+"""A kind of adapter: which matrices it can hold, and the tensors that hold them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Family(ABC):
     name : str
         What `write_adapter` calls it.
     has_conv1d, has_embeddings : bool
-        Whether PEFT has it for weights that are stored as (in, out), and for those of embeddings.
+        Whether PEFT has it for weights that are stored as (in, out), and for weights of embeddings.
     """
 
     name: ClassVar[str]

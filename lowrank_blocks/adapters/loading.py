@@ -99,7 +99,7 @@ def load_adapter(path: str | os.PathLike[str]) -> Adapter:
 
 
 def _config(file: Path) -> dict[str, Any]:
-    """Return the configuration, if it is that of an adapter whose update is B A."""
+    """Return the configuration of an adapter, or refuse one whose update is not B A."""
     if not file.is_file():
         raise CheckpointError(f"{file.parent} must be an adapter directory, got no {file.name} there.")
     try:
@@ -130,7 +130,7 @@ def _config(file: Path) -> dict[str, Any]:
 def _sorted_keys(
     file: SafetensorsCheckpoint, where: Path
 ) -> tuple[dict[str, tuple[str, str]], dict[str, str]]:
-    """Return the keys of the factors by the names of weights, and those of whole tensors by theirs."""
+    """Return the keys of the factors, and of the whole tensors, by the names of the weights."""
     factors: dict[str, tuple[str, str]] = {}
     whole: dict[str, str] = {}
     used: set[str] = set()

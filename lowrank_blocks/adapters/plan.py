@@ -61,7 +61,7 @@ def plan(approximations: Approximations, name: str | None, *, conv1d: bool, embe
     conv1d : bool
         Whether some weights are stored as (in, out).
     embeddings : bool
-        Whether some are those of embeddings.
+        Whether some are weights of embeddings.
 
     Raises
     ------

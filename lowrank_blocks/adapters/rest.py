@@ -28,7 +28,7 @@ class Rest:
     tensors : dict of str to array
         By their keys in the file.
     modules : tuple of str
-        What goes into ``modules_to_save``: modules of which PEFT keeps a copy for this adapter.
+        What goes into ``modules_to_save``: PEFT keeps a copy of these modules for this adapter.
     bias : {"none", "only", "all"}
         Whether PEFT sets parameters of the base itself: none, biases of adapted modules, or others, too.
     """
@@ -42,9 +42,10 @@ class Rest:
 def arranged(rest: object, targets: Iterable[str], base: Checkpoint | None) -> Rest:
     """Arrange whole tensors so that PEFT loads them.
 
-    PEFT sets parameters of the base that a file names. Of norms, which have vectors only, it keeps a copy for
-    the adapter instead; for that it wants all tensors of all modules whose paths end alike, and those come
-    from the base checkpoint. Without it, and for matrices, which may be tied to others, parameters are set.
+    PEFT sets the parameters of the base that a file names. Norms have vectors only, so PEFT can keep a copy
+    of them for the adapter instead. For that it needs all tensors of all modules whose paths end alike, and
+    those that are missing come from the base checkpoint. Without a base checkpoint, and for matrices, which
+    may be tied to others, the parameters of the base are set.
 
     Parameters
     ----------

@@ -78,7 +78,7 @@ class Adaptive(Allocation):
         return "adaptive, dense" if self.dense else "adaptive"
 
     def choose(self, offer: Offer, budget: int) -> RankChoice:
-        """Choose the best ranks, and say whether they are proved to be that."""
+        """Choose the best ranks, and say whether they are proved to be optimal."""
         budget = offer.affordable(budget)
         if self.dense:
             return _with_dense(offer, budget)
@@ -136,7 +136,7 @@ def _offering(offer: Offer) -> Offer:
 def least_share(offer: Offer, budget: int) -> float:
     """Return the share of the energy of all blocks that any ranks within a budget discard at least.
 
-    A bound by weak duality at the best multiplier, which no ranks need reach.
+    A bound by weak duality at the best multiplier; there may be no ranks that reach it.
     """
     classes = _Classes.of(offer)
     return dual_bound(classes.energies, classes.costs, offer.affordable(budget)) / (offer.total or 1.0)

@@ -1,4 +1,4 @@
-"""What an allocation is: it spends a budget over blocks, and says what it knows of the ranks."""
+"""What an allocation is: it spends a budget over blocks, and says what is proved of the ranks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Allocate = Callable[[Sequence[Spectrum], Ranks, int], ArrayLike]
 
 
 class Guarantee(StrEnum):
-    """What is known of ranks. For its ranks, every truncation is optimal.
+    """What is known of ranks. For the ranks chosen, every truncation is optimal.
 
     A member is a string, too: ``best.guarantee == "optimal ranks"``.
 
@@ -98,7 +98,7 @@ class Allocation(ABC):
         """What the allocation is called in reports."""
 
     def ranks_without_spectra(self, max_ranks: Ranks, costs: Ranks, budget: int) -> Ranks | None:
-        """Return the ranks where they do not depend on the spectra, but for values of zero; else None."""
+        """Return the ranks if, apart from values of zero, they do not depend on the spectra; else None."""
         return None
 
     def steps(self, offer: Offer) -> Points | None:
@@ -106,7 +106,7 @@ class Allocation(ABC):
         return None
 
     def steps_tell_all(self, costs: Ranks) -> bool:
-        """Whether nothing better happens between the steps."""
+        """Whether no ranks between two steps leave less than those of the step before."""
         return True
 
     def unit_cost(self, costs: Ranks) -> int:

@@ -104,14 +104,14 @@ def as_budget(budget: object, rank: object, unit: int) -> int:
 
 
 def no_rank_note(budget: int, shape: Shape, unit: int) -> str:
-    """Say that a budget buys no rank, of which one unit costs `unit`; return nothing if it buys some."""
+    """Say that a budget buys no rank, if one unit costs more; return an empty text if it buys some."""
     if budget >= unit:
         return ""
     return f"budget {budget} buys no rank: one unit of rank costs {unit}{rank_hint(budget, shape)}"
 
 
 def rank_hint(budget: int, shape: Shape) -> str:
-    """Return what budget a rank has that was perhaps given in its place."""
+    """Say which budget a rank has, for a budget so small that a rank may have been meant."""
     if not 0 < budget <= min(shape):
         return ""
     return f"; rank_budget(dW.shape, {budget}) is {rank_budget(shape, budget)}"

@@ -5,8 +5,8 @@ class. The multiplier is the energy per unit of cost at which buying in order of
 (the break point). Departing from the break point by taking a poorer value or leaving a richer one
 has a penalty against the Lagrangian bound; `penalties` explains how the search uses that.
 
-With more than three classes the search may have to be given up. It then passes through the same
-states for all budgets with one break point, so that a larger budget never has the worse answer.
+With more than three classes the search may stop before it is exhaustive. It then passes through the
+same states for all budgets with one break point, so that a larger budget never has the worse answer.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ import numpy as np
 
 from lowrank_blocks.allocation.penalties import Counts, Floats, Found, States, widened
 
-_ALWAYS_EXACT = 3  # classes with which the search is never given up
+_ALWAYS_EXACT = 3  # up to so many classes the search is always exhaustive
 _MANY_STATES = 1 << 21  # beyond this, with more classes, the best answer found so far stands
 _ROUNDING = 1e-14  # of the sums behind a bound
-_PENALTY_ROUNDING = 1e-11  # of the dearest value at the multiplier: what rounding may add to a penalty
+_PENALTY_ROUNDING = 1e-11  # of the largest multiplier * cost: what rounding may add to a penalty
 _LIMIT_MARGIN = 1e-9  # by which a limit on penalties is raised, so that no state on it is lost
 
 
@@ -49,7 +49,7 @@ def best_counts(classes: Sequence[Floats], costs: Sequence[int], budget: int) ->
     """Choose counts that discard the least energy within a budget.
 
     Exact for up to three classes, whatever the budget; for more, exact unless the search would
-    pass through too many states, when the best answer found stands, unproved.
+    pass through too many states. The best answer found is then returned unproved.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def best_counts(classes: Sequence[Floats], costs: Sequence[int], budget: int) ->
     search = _Search.at(point, classes, costs, budget)
     known = Found(point.counts, search.discarded(point.counts), point.multiplier * (budget - point.spent))
     first = point.multiplier * (search.most - point.spent) / 64
-    if search.never_given_up:
+    if search.is_always_exact:
         best, proved = widened(search.run, known, first)
     else:
         best, proved = widened(search.run, known, first, factor=2, capped=False)
@@ -74,7 +74,7 @@ def best_counts(classes: Sequence[Floats], costs: Sequence[int], budget: int) ->
 def dual_bound(classes: Sequence[Floats], costs: Sequence[int], budget: int) -> float:
     """Return a lower bound on the energy that any counts within a budget discard (weak duality).
 
-    It is the one at the best multiplier, for as many numbers as counts can store, less what rounding may add.
+    The bound is that at the best multiplier, for as many numbers as counts can store, less its rounding.
     """
     usable = budget - budget % math.gcd(*costs)
     point = _break_point(classes, costs, usable)
@@ -107,7 +107,7 @@ def _break_point(classes: Sequence[Floats], costs: Sequence[int], budget: int) -
 
 @dataclass(frozen=True)
 class _Class:
-    """One cost class seen from the break point: its counts near it, with their penalties.
+    """One cost class, with the penalties of its counts near the break point.
 
     Attributes
     ----------
@@ -126,7 +126,7 @@ class _Class:
 
     @classmethod
     def seen(cls, energies: Floats, cost: int, count: int, multiplier: float, largest_cost: int) -> _Class:
-        """Return a class as seen from its count at the break point."""
+        """Return a class with penalties from its count at the break point."""
         tails = np.zeros(len(energies) + 1)
         tails[:-1] = np.cumsum(energies[::-1])[::-1]
         surplus = np.abs(energies - multiplier * cost)
@@ -167,7 +167,7 @@ class _Search:
         return cls(seen, order, budget, most, point.multiplier)
 
     @property
-    def never_given_up(self) -> bool:
+    def is_always_exact(self) -> bool:
         return len(self.classes) <= _ALWAYS_EXACT
 
     def discarded(self, counts: Counts) -> float:
@@ -181,7 +181,7 @@ class _Search:
         states = States.none()
         for group in self.classes[:-1]:
             other = group.states(ceiling)
-            if not self.never_given_up and len(states) * len(other) > _MANY_STATES:
+            if not self.is_always_exact and len(states) * len(other) > _MANY_STATES:
                 return None, False
             states = states.combined(other, self.most, ceiling)
         return self._completed(states[states.count <= self.budget]), True

@@ -1,4 +1,4 @@
-"""The ledger: what error every choice of ranks leaves, and how far from the best that can be."""
+"""The ledger: the error of every choice of ranks, and how far from the best it can be."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ from lowrank_blocks.allocation.offers import Offer, Ranks
 class Ledger(ReadOnly):
     """Spectra, costs and the energy outside: of one matrix, of many, or of a candidate of a search.
 
-    All energies and errors are in one unit, which whoever makes the ledger chooses so that no square
-    overflows.
+    All energies and errors are in one unit. The maker of the ledger chooses it so that no square overflows.
 
     Attributes
     ----------
@@ -75,7 +74,7 @@ class Ledger(ReadOnly):
         return self.relative(self.outside + discarded * covered)
 
     def lower_bound(self, choice: RankChoice) -> float:
-        """Return a relative error that no ranks within the budget of a choice are below."""
+        """Return a lower bound on the relative error of any ranks within the budget of a choice."""
         found = self.relative_error(choice.ranks)
         if choice.guarantee is Guarantee.OPTIMAL:
             return found

@@ -13,7 +13,7 @@ from lowrank_blocks._results import ReadOnly, lock_all, locked
 from lowrank_blocks.allocation.base import Allocation, Points
 from lowrank_blocks.allocation.ledger import Ledger
 
-_ROUNDING = 1e-12  # of energies, where a bound decides what need not be solved
+_ROUNDING = 1e-12  # of energies: by so much a bound is lowered before a structure is left out
 
 
 class Point(NamedTuple):
@@ -49,12 +49,12 @@ class Staircase(ReadOnly):
         error = self.ledger.share(choice.discarded)
         if error >= known.relative_error:
             return known
-        # The next step is no worse, and rounding must not say otherwise: errors never rise.
+        # The next step is no worse: errors never rise, and rounding must not make them.
         count = self.ledger.offer.price(choice.ranks, dense=choice.dense)
         return Point(count, max(error, float(errors[step + 1])))
 
     def bound(self, budget: int) -> float:
-        """Return what the error within a budget is at least (weak duality): the chord between two steps."""
+        """Return a lower bound on the error within a budget (weak duality): the chord between two steps."""
         counts, errors = self.steps
         step = self._step(budget)
         if self._suffices(step, budget):
@@ -102,7 +102,7 @@ class Staircase(ReadOnly):
         return int(np.searchsorted(self.steps[0], budget, side="right")) - 1
 
     def _suffices(self, step: int, budget: int) -> bool:
-        """Whether the error within a budget is that of the step."""
+        """Whether the error within a budget is the error of the step before it."""
         counts = self.steps[0]
         return self.tells_all or step == len(counts) - 1 or bool(counts[step] == budget)
 

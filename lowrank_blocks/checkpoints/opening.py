@@ -29,7 +29,7 @@ def open_checkpoint(path: Source) -> Checkpoint:
     path : path or dict of str to array_like
         A .safetensors file, the index of several, a model directory, a .npz archive, a folder of
         .npy files, or a .bin, .pt or .pth file, for which torch must be installed. A dict of arrays, or
-        of PyTorch's tensors, stands for a file of them.
+        of PyTorch's tensors, may be given in place of a file.
 
     Raises
     ------

@@ -48,7 +48,7 @@ def dequantized(weight: Array, scale: Array, name: str, scale_name: str) -> Arra
 
 
 def _block(length: int, count: int) -> int | None:
-    """Return the side of blocks of which `count` cover a length: a power of two where that is possible."""
+    """Return the side for which `count` blocks cover a length: a power of two where that is possible."""
     least = -(-length // count)
     side = 1 << (least - 1).bit_length()
     for candidate in (side, least):

@@ -128,7 +128,7 @@ def _refuse_duplicates(file: Path, text: bytes) -> None:
 
 
 def shards(index: Path) -> list[Path]:
-    """Return the files that an index names, all of which must lie beside it."""
+    """Return the files that an index names; all must be in its folder."""
     try:
         names = sorted(set(json.loads(index.read_bytes())["weight_map"].values()))
     except (ValueError, KeyError, AttributeError, TypeError):

@@ -21,8 +21,8 @@ _HINT = (
 def update_hint(stored: Sequence[StoredMatrix], comparisons: Sequence[Comparison]) -> str:
     """Return a hint if the matrices seem to be weights before and after fine-tuning, or nothing.
 
-    They seem so where two files hold matrices of equal shape, and are named like that or leave nearly
-    all of their norm at the budget; or where one file holds two matrices of equal shape named like that.
+    They seem to be weights where two files hold matrices of equal shape, and either the names say so or
+    nearly all of the norm is left at the budget; or where one file holds two such matrices by their names.
     """
     paths = list(dict.fromkeys(m.path for m in stored))
     if len(paths) == 2:

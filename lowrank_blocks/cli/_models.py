@@ -41,7 +41,7 @@ def add_checkpoints(sub: argparse.ArgumentParser) -> None:
 
 
 def refuse(args: argparse.Namespace, without: str) -> None:
-    """Refuse the options of checkpoints where there are none, rather than pass over them."""
+    """Refuse the options of checkpoints where none are given, instead of ignoring them."""
     defaults = {"include": None, "exclude": None, "fan_in_fan_out": "auto", "workers": 1, "dask": None}
     for option, default in {**defaults, "dry_run": False}.items():
         if getattr(args, option) != default:

@@ -23,12 +23,12 @@ def prepare() -> None:
 
 
 def write(text: str) -> None:
-    """Write to standard output; a reader that left, such as `head`, has seen enough.
+    """Write to standard output; it is no error if the reader has left, as `head` does.
 
     Raises
     ------
     ValueError
-        If what is written arrives nowhere, as on a full disk.
+        If the text cannot be written, as on a full disk.
     """
     try:
         sys.stdout.write(text)
@@ -41,7 +41,7 @@ def write(text: str) -> None:
 
 
 def say(text: str, command: str = "lowrank-blocks") -> None:
-    """Write one line to standard error; if nobody hears it, nothing else happens."""
+    """Write one line to standard error; if that is closed, do nothing."""
     try:
         print(printable(f"{command}: {text}"), file=sys.stderr, flush=True)
     except OSError:

@@ -122,7 +122,7 @@ def _behind(found: list[StoredMatrix]) -> list[str]:
 
 
 def _require_distinct(path: Path, members: list[zipfile.ZipInfo]) -> None:
-    """Refuse two arrays under one key, such as a.npy and a, of which numpy would read one."""
+    """Refuse two arrays under one key, such as a.npy and a: numpy would read only one of them."""
     first: dict[str, str] = {}
     for member in members:
         key, name = key_of(member), member.filename

@@ -1,6 +1,6 @@
 """Singular values and leading factors of blocks: the one interface to everything that calls LAPACK.
 
-Nothing outside imports what is behind it, so that another array library can serve here.
+Nothing outside this package imports its modules, so that another array library can take their place.
 """
 
 from lowrank_blocks.linalg.bounds import Accuracy, promise

@@ -50,17 +50,17 @@ class Accuracy:
     ----------
     methods : tuple of str
         One a block: ``"lapack"`` (SVD), ``"norm"`` (the only singular value of a block of one row or
-        column), ``"gram"`` (the Gram matrix of the smaller side, and finer
-        ones of what it does not tell), ``"lanczos"`` (block Lanczos, proved to have missed nothing) or
-        ``"zero"`` (nothing but a norm).
+        column), ``"gram"`` (the Gram matrix of the smaller side, and further Gram matrices of what it
+        does not resolve), ``"lanczos"`` (block Lanczos, proved to have missed nothing) or ``"zero"``
+        (the norm alone).
     bounds : tuple of float
         One a block, in the units of the matrix. For a `Decomposition`: how far the error of the block
         can be from the optimum, at any rank. For an `Approximation`: how far the error of the block's
-        factors can be above the optimum at their rank, and the reported error be off it.
+        factors can be above the optimum at their rank, and how far the reported error can be off.
     norm : float
         Frobenius norm of the matrix.
     relative_bound : float
-        The same for the relative error of the whole matrix; 0 for a matrix of zeros.
+        The bound on the relative error of the whole matrix; 0 for a matrix of zeros.
     outside : float
         How far rounding can have moved the norm of the entries in no block.
     norm_bound : float
@@ -102,7 +102,7 @@ class Accuracy:
 
     @property
     def bound(self) -> float:
-        """The same for the error of the whole matrix, in its units."""
+        """The bound on the error of the whole matrix, in its units."""
         return math.hypot(*self.bounds, self.outside)
 
     def __repr__(self) -> str:
@@ -153,8 +153,8 @@ def eigen_sum(values: Values, trace: Any, shape: tuple[int, ...], count: Any) ->
 def energy_missed(error: Any, total: Any, squares: Values, shape: tuple[int, ...], count: Any) -> Any:
     """Bound the energy that factors miss, by the leading eigenvalues of a Gram matrix.
 
-    The vectors are not believed: by their energy the error is measured, and what it exceeds that of
-    the eigenvalues by is missed.
+    Nothing is assumed of the vectors. The energy missed is that of the leading eigenvalues less the
+    energy that the factors hold, which is that of the block less ``error**2``.
 
     Parameters
     ----------
@@ -200,7 +200,7 @@ def gram_error(values: Values, shape: tuple[int, ...]) -> Values:
 
 
 def _centred(values: Values, trace: Any, shape: tuple[int, ...], count: Any) -> Any:
-    """Bound the part of such a sum's error that has a mean of zero."""
+    """Bound the part of the error of such a sum that has a mean of zero; see `eigen_sum`."""
     return np.minimum(count * _spectral(values, shape), np.sqrt(count) * _frobenius(trace, shape))
 
 
@@ -216,10 +216,10 @@ def _frobenius(trace: Any, shape: tuple[int, ...]) -> Any:
     return _TRACE * UNIT * root(shape) * trace
 
 
-def untold_energy(trace: float, shape: tuple[int, ...], allowed: float) -> float:
-    """Return an energy left by few ranks at which a Gram matrix hardly resolves the root of what many leave.
+def unresolved_energy(trace: float, shape: tuple[int, ...], allowed: float) -> float:
+    """Return the energy up to which a Gram matrix does not resolve what a few leading values leave.
 
-    That is, not to within what is allowed, if the energy is spread over all ranks.
+    If that energy is spread over all ranks, its root at half of them is uncertain by more than is allowed.
     """
     slack = math.sqrt(shape[-2] / 2) * _frobenius(trace, shape)
     return float((2 * slack / allowed) ** 2)
@@ -233,9 +233,9 @@ def error_of_root(energy: Values, slack: Values) -> Values:
 
 
 def residual_rounding(error: Any, norm: Any, rank: int) -> Any:
-    """Bound what rounding adds to the error that factors are seen to leave.
+    """Bound what rounding adds to the error of factors, computed as the norm of the residual.
 
-    It is that of the product of the factors, which are rounded themselves, and of the sum of squares.
+    The product of the factors is rounded, the factors themselves are, and so is the sum of squares.
     """
     return _RESIDUAL * (1 + math.sqrt(rank)) * UNIT * norm + norm_rounding(error)
 
@@ -243,6 +243,6 @@ def residual_rounding(error: Any, norm: Any, rank: int) -> Any:
 def lapack_norm(norm: Any, shape: tuple[int, ...]) -> Any:
     """Bound the error of any truncation error of a block whose SVD is LAPACK's.
 
-    Sums of equal numbers over the longer side, in panels if it is long, are off in proportion to it.
+    Sums of equal numbers over the longer side, in panels if it is long, are off in proportion to its length.
     """
     return (_DROPPED + _LAPACK * root(shape) + sum(lengths(shape))) * UNIT * norm

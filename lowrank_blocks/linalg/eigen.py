@@ -59,7 +59,7 @@ class Tridiagonal:
     def _parts(self) -> tuple[Places, Array, Places]:
         """Return the ends of the parts that the matrix falls into, their values, and which part has each.
 
-        Inverse iteration knows nothing of parts, and the value at a place of all may be that of any.
+        Inverse iteration needs the part of every value: the k-th of all values may belong to any part.
         """
         side = len(self.values)
         apart = np.abs(self._off_diagonal) <= UNIT * np.abs(self.values).max()

@@ -1,7 +1,7 @@
 """Sums of squares whose rounding does not grow with what is summed.
 
-Equal numbers added one after another are all rounded to the same side, so that the error of their sum is
-a third of their count. Sums of pieces keep it at the length of a piece.
+Equal numbers added one after another are all rounded to the same side, so that the relative error of their
+sum grows in proportion to their count. Sums of pieces keep it in proportion to the length of a piece.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Leading eigenvectors of a large Gram matrix by block Lanczos, and the proof that none was missed.
 
-The start block is fixed, so there is no chance in any result; and no result is believed because the
-iteration settled. What the Krylov space leaves of the norm of the matrix proves that nothing larger was
-left out, and where it is too coarse for that a Cholesky factorisation does.
+The start block is fixed, so every run gives the same result. That the iteration converged proves nothing.
+The proof that no larger eigenvalue was missed is the norm of what the Krylov space leaves of the matrix,
+and a Cholesky factorisation where that norm is too coarse.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from lowrank_blocks.linalg.lapack import (
 Array = NDArray[np.float64]
 
 _FIRST_LOOK = 4.5  # the size of the basis, in ranks, at which convergence is first tested
-_LAST_LOOK = 10  # ... and at which the iteration is given up
-_NOISE = 32.0  # residuals that will not become smaller, in units of UNIT * the trace
+_LAST_LOOK = 10  # ... and at which the iteration ends
+_NOISE = 32.0  # residuals that no iteration makes smaller, in units of UNIT * the trace
 _HOPELESS = 0.02  # residual, relative to the last value, that will not converge in time
 _CANCELLATION = 64.0  # error of a difference of squared norms, in units of root * UNIT * the largest
 _SKEW = 16.0  # how far from orthonormal a basis may be, in units of root * UNIT
@@ -61,7 +61,7 @@ class Ritz:
 
 
 def leading_ritz(
-    matrix: Array, rank: int, tolerance: float, in_vain: Callable[[Array], bool] = lambda _: False
+    matrix: Array, rank: int, tolerance: float, stop: Callable[[Array], bool] = lambda _: False
 ) -> Ritz | None:
     """Return the leading eigenpairs of a (k, k) Gram matrix, or those it has if they converge slowly.
 
@@ -73,8 +73,8 @@ def leading_ritz(
         Number of pairs.
     tolerance : float
         Error of the square root of the energy left that is aimed at, relative to that of the trace.
-    in_vain : callable, optional
-        Asked at every look at the leading values whether there is no use in going on.
+    stop : callable, optional
+        Called with the leading values whenever convergence is tested; True ends the iteration.
 
     Returns
     -------
@@ -85,7 +85,7 @@ def leading_ritz(
     ritz = None
     for basis, images in _krylov(matrix, rank):
         ritz, others = _rayleigh_ritz(basis, images, rank)
-        if in_vain(ritz.values):
+        if stop(ritz.values):
             break
         left = max(trace - float(ritz.values.sum()), 0.0)
         aim = max(tolerance * np.sqrt(trace * left) / 2, _NOISE * UNIT * trace)
@@ -186,11 +186,11 @@ def _rayleigh_ritz(basis: Array, images: Array, rank: int) -> tuple[Ritz, tuple[
 def _beyond(ritz: Ritz, others: tuple[Array, Array], basis: Array, images: Array, total: float) -> float:
     """Bound the eigenvalues of G, of squared norm `total`, on the complement of the leading vectors.
 
-    In the basis of the other Ritz vectors, and of what is outside the Krylov space, it is
+    In the basis of the other Ritz vectors, and of what is outside the Krylov space, G is
     ``[[T, E^T], [E, H]]``. Only the last block of the space is coupled to the outside: with C, which
     holds the coordinates of the Ritz vectors in that block, ``E^T E <= ||E||^2 C^T C``. The norms of E
     and H follow from those of G and of its images. No eigenvalue exceeds any ``t > ||H||`` for which
-    ``T + E^T E / (t - ||H||) <= t``. All of it holds for an orthonormal basis only.
+    ``T + E^T E / (t - ||H||) <= t``. All of this holds for an orthonormal basis only.
     """
     rest, coordinates = others
     unit = math.sqrt(len(images)) * UNIT

@@ -111,8 +111,8 @@ class _Question:
     def certified(self, vectors: Array, method: str, missed: Callable[[float], float]) -> Leading | None:
         """Project the block on orthonormal columns; None if no proof of their excess suffices.
 
-        The proof by the energy that they can have missed, asked for the error that they leave, is
-        called only if need be: it may be the dearest.
+        `missed` bounds the energy that they can have missed, from the error that they leave. It is
+        called only if the other proofs do not suffice, as it may cost most.
         """
         made = self.project(vectors, method)
         excess = min(made.error, self._against_known(made.error), self.by_coupling(made))
@@ -124,7 +124,7 @@ class _Question:
     def project(self, vectors: Array, method: str) -> Leading:
         """Project the block on orthonormal columns.
 
-        The excess is what they lack to be orthonormal, and what rounding adds to the error.
+        Its excess counts how far they are from orthonormal, and what rounding adds to the error.
         """
         part = projected(self.rows, vectors)
         error = residual_norm(self.rows, part.basis, part.values[:, None] * part.rows)
@@ -141,7 +141,7 @@ class _Question:
         return float(leading_sum(self.norm**2, squares, self.rows.shape, self.rank))
 
     def is_too_fine(self, squares: Array) -> bool:
-        """Whether these leading eigenvalues leave more than rounding, but too little for a Gram matrix."""
+        """Whether these eigenvalues leave more than rounding, but too little for a Gram matrix to resolve."""
         left = self.norm**2 - float(squares.sum())
         if self.known or left <= max(float(squares[-1]), _ROUNDING * self.norm**2):
             return False
@@ -161,9 +161,10 @@ class _Question:
 
 
 def _by_lanczos(question: _Question, matrix: Array) -> Leading | None:
-    """Solve by Lanczos; None if it does not converge, unless the next method would not answer either.
+    """Solve by Lanczos; None if it does not converge.
 
-    The upper half of the Gram matrix is left as it is.
+    Where the next method would fail as well, the dominant values are split off. The upper half of the
+    Gram matrix is left as it is.
     """
     ritz = leading_ritz(matrix, question.rank, question.tolerance, question.is_too_fine)
     if ritz is None:
@@ -176,7 +177,7 @@ def _by_lanczos(question: _Question, matrix: Array) -> Leading | None:
 
 
 def _by_deflation(question: _Question, squares: Array, vectors: Array) -> Leading | None:
-    """Solve by itself what the values that dominate it leave: its Gram matrix is finer by as much.
+    """Split off the dominant values, and solve the rest separately, where a Gram matrix resolves more.
 
     By `_Question.by_coupling` the least error of the block is that of the rest, at the rank that is left.
     """

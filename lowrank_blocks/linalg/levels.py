@@ -1,8 +1,9 @@
 """Singular values of blocks to a given accuracy at every rank, from Gram matrices of several levels.
 
-A Gram matrix is as fine as its largest eigenvalue allows. What lies far below is split off and solved
-by itself, where its own Gram matrix is finer by as much: the least values by the vectors that span
-them, or all but a few that dominate the others. What neither reaches is left to LAPACK's SVD.
+Rounding moves the eigenvalues of a Gram matrix in proportion to the largest, so that values far below it
+are not resolved. They are split off and solved separately, where rounding is smaller: either the least
+values, by the vectors that span them, or all values but a few dominant ones. LAPACK's SVD solves what
+neither way resolves.
 
 Let U = [U1, U2] be orthogonal, Z = U1^T X and Y = U2^T X. In bases that begin with the rows of Z the
 block X is ``[[L, 0], [C, H]]``, with the singular values of Z those of L, and Y = [C, H]. Distances to
@@ -27,7 +28,7 @@ from lowrank_blocks.linalg.bounds import (
     gram_error,
     lapack_norm,
     root,
-    untold_energy,
+    unresolved_energy,
 )
 from lowrank_blocks.linalg.eigen import Tridiagonal
 from lowrank_blocks.linalg.energies import UNIT, energy, tail_energy
@@ -45,7 +46,7 @@ GRAM_FROM = 6400  # ... from so many entries on
 DOMINANT_FROM = 256  # sides from this on: a few dominant values are split off
 _DOMINANT = 32  # ... at most so many, if they are looked for first,
 _DOMINANT_SHARE = 8  # ... or of a side this part, if all values are known
-_SAMPLE = 48  # rows of a block that tell whether there can be so few
+_SAMPLE = 48  # rows of a block that show whether there can be so few
 _POWERS = 4  # times that a block is applied to the columns that dominant values span
 _LEAST_SHARE = 4  # of a side: no more of the least values than this part are split off
 _SAFETY = 0.75  # of the error allowed: what one level may use up, as others add to it
@@ -85,7 +86,7 @@ def by_svd(rows: Array) -> Solved:
 
 
 def by_gram(rows: Array, allowed: float) -> Solved:
-    """Solve a block by Gram matrices, and by LAPACK's SVD where no level of them will do.
+    """Solve a block by Gram matrices, and by LAPACK's SVD where no level of them is accurate enough.
 
     Parameters
     ----------
@@ -102,7 +103,7 @@ def by_gram(rows: Array, allowed: float) -> Solved:
 
 
 def _by_one(rows: Array, allowed: float) -> Solved | None:
-    """Solve a block by the Gram matrix of all of it, and what that does not tell by a finer one."""
+    """Solve a block by its Gram matrix, and what that does not resolve by another level."""
     side = len(rows)
     reduced = Tridiagonal(gram(rows))
     first = _of_gram(np.sqrt(np.maximum(reduced.values, 0.0)), rows.shape)
@@ -118,7 +119,7 @@ def _by_one(rows: Array, allowed: float) -> Solved | None:
         if count is None:
             return None
         vectors = reduced.vectors(0, count)
-    del reduced  # its memory is that of a block
+    del reduced  # it takes as much memory as a block
     if few:
         return _with_least(rows, vectors, first, allowed)
     part = projected(rows, vectors)
@@ -142,9 +143,9 @@ def _few_left(resolved: int, side: int) -> bool:
 def _with_least(rows: Array, vectors: Array, first: Solved, allowed: float) -> Solved | None:
     """Replace the least values by those of the block on their vectors.
 
-    All that is known of Z is the Gram matrix. With V the vectors, E = U1^T X Y^T is what X Y^T holds
-    outside V, and C has at most the norm of E over the least value of Z. As E couples the parts of the
-    Gram matrix, the square of that value is at least that of its place in X, less the norm of E.
+    Z is known by the Gram matrix only. With V the vectors, E = U1^T X Y^T is what X Y^T holds outside V,
+    and C has at most the norm of E over the least value of Z. As E couples the parts of the Gram matrix,
+    the square of that value is at least the square of the value at its place in X, less the norm of E.
     """
     start = len(rows) - vectors.shape[1]
     least = vectors.T @ rows
@@ -187,11 +188,11 @@ def _dominant_to_split(values: Array, shape: tuple[int, ...], resolved: int, all
 
 
 def _by_dominant(rows: Array, allowed: float) -> Solved | None:
-    """Split off a few values above all others, if a Gram matrix would not tell the others."""
+    """Split off a few dominant values, if a Gram matrix would not resolve the others."""
     if len(rows) < DOMINANT_FROM or allowed == 0:
         return None
     total = energy(rows)
-    unresolved = untold_energy(total, rows.shape, allowed)
+    unresolved = unresolved_energy(total, rows.shape, allowed)
     columns = _spanning_columns(rows, unresolved)
     if columns is None:
         return None

@@ -1,11 +1,12 @@
 """The limit of BLAS to one thread, held while any thread of the process computes.
 
 BLAS libraries count their threads for the whole process (OpenBLAS with threads of its own) or for each
-thread that calls (MKL, OpenBLAS with OpenMP). Callers are counted for both: the first one in sets the
-limit, the last one out puts back what was there before, whichever thread it is.
+thread that calls (MKL, OpenBLAS with OpenMP). Callers are counted for both: the first caller sets the
+limit, and the last one restores the former number, whichever thread it is.
 
 threadpoolctl, from 3.8 on, lets only one thread change OpenBLAS until that thread is done, and ignores
-all others. Here the library is called directly. What threadpoolctl does for others is only looked at.
+all others. Here the library is called directly. Limits that threadpoolctl holds for others are read,
+never changed.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class Library:
 
     @cached_property
     def per_thread(self) -> bool:
-        """Whether another thread does not see the limit of this one, which must be 1 when this is asked."""
+        """Whether other threads do not see the limit of this one, which must be 1 at the first call."""
         seen = list[int]()
         other = threading.Thread(target=lambda: seen.append(self.count))
         try:
@@ -86,15 +87,15 @@ class Limit:
         self._lock = threading.RLock()
         self._libraries: Sequence[Library] | None = None
         self._knows_scipy = False
-        self._callers: dict[object, int] = {}  # and the thread of each
-        # The number found and its owner; of a library and a thread, or of a library and all of them.
+        self._callers: dict[object, int] = {}  # the callers inside, with the thread of each
+        # The number found and its owner, by library and thread; by library and None for all threads.
         self._before: dict[tuple[Library, int | None], tuple[int, threading.Thread | None]] = {}
 
     @contextmanager
     def held(self, *, with_scipy: bool) -> Iterator[None]:
         """Hold the limit; `with_scipy` if scipy's BLAS will be called, which may be another than numpy's.
 
-        To leave twice is to leave once, so that an interrupt at any step leaves nothing behind.
+        Leaving a second time changes nothing, so that an interrupt at any step leaves nothing behind.
         """
         if with_scipy:
             import_module("scipy.linalg")
@@ -139,10 +140,10 @@ class Limit:
                     self._restore(library, thread)
 
     def _restore(self, library: Library, thread: int | None) -> None:
-        """Put back the number found, unless another limit has been set since.
+        """Restore the number found, unless another limit has been set since.
 
-        One that began while ours was held puts back our 1 when it ends; the number stays noted for
-        the next time.
+        A limit of threadpoolctl that began while this one was held restores 1 when it ends. So the number
+        found is kept until the next caller leaves.
         """
         count, owner = self._before[library, thread]
         now = library.owner

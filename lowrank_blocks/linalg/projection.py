@@ -1,4 +1,4 @@
-"""A block projected on orthonormal columns, and what ties the rest of the block to it."""
+"""A block projected on orthonormal columns, and the coupling of the rest of the block to it."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ def coupling(block: Array, part: Projection) -> float:
 
 
 def without(block: Array, basis: Array) -> Array:
-    """Return what orthonormal columns do not reach: ``complement.T @ block``, of fewer rows.
+    """Return what orthonormal columns leave of a block: ``complement.T @ block``, of fewer rows.
 
-    The complement completes the basis; reflections take its part without forming it.
+    The complement completes the basis. Reflections give the product without forming the complement.
     """
     rows, factors = reflectors(basis)
     count, side = rows.shape

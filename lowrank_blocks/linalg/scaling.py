@@ -23,7 +23,7 @@ def common_exponent(matrix: Matrix) -> int:
 
 
 def safe_exponent(largest: NDArray[np.float64]) -> NDArray[np.intc]:
-    """Return the same for every largest absolute entry."""
+    """Return the power of two of `common_exponent` for every largest absolute entry."""
     exponent = np.frexp(largest)[1]
     return np.where(np.abs(exponent) <= _SAFE_EXPONENT, 0, 2 * (exponent // 2))
 
@@ -35,7 +35,7 @@ def scaled(block: Matrix, exponent: int) -> NDArray[np.float64]:
 
 
 def stacked(blocks: BlockSequence, chosen: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.intc]]:
-    """Stack blocks of one shape, smaller side first, each divided by a power of two if it asks for it."""
+    """Stack blocks of one shape, smaller side first; each is divided by its power of two, if extreme."""
     p, q = blocks.shapes[chosen[0]]
     if len(chosen) == 1:
         block = blocks[int(chosen[0])]
@@ -47,7 +47,7 @@ def stacked(blocks: BlockSequence, chosen: NDArray[np.int64]) -> tuple[NDArray[n
 
 
 def raised(bounds: Any, shift: Any) -> Any:
-    """Return ``bounds * 2**shift`` and what underflow can hide of it; 0 stays 0.
+    """Return ``bounds * 2**shift`` plus what underflow can hide; 0 stays 0.
 
     The results are in units in which the largest entry of all blocks is at least ``2**-201``.
     """

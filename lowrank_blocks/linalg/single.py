@@ -13,20 +13,20 @@ Array = NDArray[np.float64]
 Single = NDArray[np.float32]
 Rounded = tuple[Single, Single, Array]
 
-_APART = math.sqrt(2) * 2.0**-24  # of the norm: what two roundings move that have nothing in common
+_APART = math.sqrt(2) * 2.0**-24  # of the norm: the most that two unrelated roundings move a product
 _SPLITS = 2.0 ** (np.array(sorted(range(-8, 8), key=abs)) / 16)  # docs/theory/certified-spectra.md
 
 
 def in_single(b: Array, a: Array) -> Rounded:
     """Round the factors of a stack of blocks to float32.
 
-    Where an even split of the singular values would round both factors alike, another is taken, by at
-    most a factor of ``sqrt(2)``.
+    Where an even split of the singular values would round both factors alike, another split is taken. It
+    differs from the even one by at most a factor of ``sqrt(2)``.
 
     Parameters
     ----------
     b, a : (n, p, r) and (n, r, q) arrays
-        Columns of b and rows of a are orthogonal, and of one norm.
+        The columns of b and the rows of a are orthogonal; column l of b is as long as row l of a.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Which blocks are solved together: those of one shape, so many at a time as memory and threads suggest."""
+"""Which blocks are solved together: blocks of one shape, in slabs that fit memory and threads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Factors of blocks with what is certified of them, and those of smaller ranks that are cut from them."""
+"""Factors of blocks with their certified errors, and factors of smaller ranks that are cut from them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class BlockFactors:
-    """Factors of blocks and what is certified of them, one entry of every array a block.
+    """Factors of blocks and their certified errors; every array has one entry a block.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class BlockFactors:
         return len(self.error)
 
     def without_zeros(self) -> BlockFactors:
-        """Return the same without the values of zero, which come last."""
+        """Return the factors without singular values of zero, which come last."""
         shorter = []
         for b, a in self.factors:
             kept = int(np.count_nonzero(a.any(axis=1)))
@@ -93,7 +93,7 @@ class BlockFactors:
 
 @dataclass(frozen=True)
 class Solved:
-    """The same of some blocks of one shape."""
+    """Factors and certified errors of some blocks of one shape; see `BlockFactors`."""
 
     pack: Pack
     error: Floats
@@ -125,8 +125,8 @@ def _values(pack: Pack, exponent: int) -> Floats:
 def _truncated(whole: Solved, ranks: Indices, exponent: int, single: bool) -> Solved:
     """Return the leading parts of blocks of one shape.
 
-    The values left out are at most the block's own, so that they add no less to the least error than to
-    the error: what it is in excess does not grow, but by rounding.
+    The values left out are at most those of the block at the same places, so that they add no less to the
+    least error than to the error. So the excess does not grow, except by rounding.
     """
     b, a = whole.pack.stacks()
     tails = np.sqrt(tail_energy(_values(whole.pack, exponent)))

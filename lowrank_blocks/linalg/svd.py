@@ -1,4 +1,4 @@
-"""The SVD of blocks by LAPACK, which is asked for the triangular factors of panels where blocks are long.
+"""The SVD of blocks by LAPACK; of long blocks it solves the triangular factors of panels.
 
 LAPACK's own sums over a side of a million entries are wrong in the tenth digit if the entries are equal.
 """
@@ -13,8 +13,8 @@ from lowrank_blocks.linalg.threads import panels, parallel
 
 Array = NDArray[np.float64]
 
-_PANEL = 1024  # least length of the panels that long blocks are cut into ...
-_SHARE = 4  # ... and how many times their side it is at least
+_PANEL = 1024  # length of the panels that long blocks are cut into ...
+_SHARE = 4  # ... or so many times their side, if that is more
 
 
 def lapack_values(stack: Array) -> Array:

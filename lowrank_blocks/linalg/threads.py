@@ -27,7 +27,7 @@ _MOST_WORKERS = 8  # by default: the blocks of one matrix seldom feed more
 
 
 class _State:
-    """What the process shares: the pool of workers, and which threads are workers."""
+    """The state of the process: the pool of workers, and which threads are workers."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
@@ -47,7 +47,7 @@ def set_workers(count: int | None) -> None:
     ----------
     count : int or None
         At least 1; None for the default, the processors that this process may use, at most 8.
-        It changes how long a call takes and never what it returns.
+        It changes how long a call takes, and never what it returns.
 
     Raises
     ------
@@ -75,11 +75,10 @@ def workers() -> int:
 
 
 def parallel(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-    """Return ``work(item)`` of all items in order; called from within a worker, one after another.
+    """Return ``work(item)`` of all items in order; within a worker the items run one after another.
 
-    The thread that calls is one of the workers: it is awake already. After an error no other item is
-    begun; of several, that of the first item is raised. After an interrupt the items that are begun
-    are waited for.
+    The calling thread is one of the workers. After an error no other item is begun; of several errors,
+    that of the first item is raised. After an interrupt the call waits for the items that are begun.
     """
     if len(items) < 2 or workers() == 1 or getattr(_state.inside, "worker", False):
         return [work(item) for item in items]
@@ -114,7 +113,7 @@ def parallel(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Resu
 
 
 def _ask(others: list[Future[None]], pull: Callable[[], None], most: int) -> None:
-    """Let other workers pull, too, by the lock before their pool can be shut down."""
+    """Let other workers pull, too; under the lock, so that their pool cannot be shut down meanwhile."""
 
     def limited() -> None:  # a worker stays longer than a caller who is interrupted twice
         with one_blas_thread(with_scipy=False):
@@ -133,7 +132,7 @@ def _finish(others: Sequence[Future[None]]) -> None:
 
 @contextmanager
 def _as_worker() -> Iterator[None]:
-    """Take this thread for a worker."""
+    """Mark this thread as a worker meanwhile."""
     _state.inside.worker = True
     try:
         yield

@@ -29,7 +29,7 @@ Spectrum = NDArray[np.float64]
 _SAMPLED = 32  # of so many blocks of one shape one is tried first
 LEVELS_FROM = 144  # smaller sides from this on: one block after another, at more than one level
 _ALONE_FROM = 512  # smaller sides from this on: a lone block is spread over the workers
-_SMALL = 2.0**-100  # norms of blocks from this on are solved in the units of all
+_SMALL = 2.0**-100  # norm of a block above which it is solved in the units of all blocks
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +142,7 @@ class _Group:
     gram : bool
         Whether they are tried by Gram matrices.
     norms : array
-        Norms of those that are.
+        Norms of the blocks, if they are tried by Gram matrices; else empty.
     """
 
     chosen: Indices
@@ -193,7 +193,7 @@ def _by_gram(
     """Solve blocks of one shape, each with its norm and the error allowed, by Gram matrices."""
     own = [exponent if norm > _SMALL else common_exponent(b) for b, norm in zip(blocks, norms, strict=True)]
     shift = np.array(own) - exponent
-    with np.errstate(over="ignore"):  # a block far below the others may be off by all of it
+    with np.errstate(over="ignore"):  # a block far below the others may be off by its whole norm
         limits = np.ldexp(allowed, -shift)
     rows = [scaled(flat(block), power) for block, power in zip(blocks, own, strict=True)]
     if len(rows[0]) < LEVELS_FROM:

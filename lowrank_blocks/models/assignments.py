@@ -20,7 +20,7 @@ _SWAPS = 16  # single matrices that may change their structure at the end
 
 @dataclass(frozen=True)
 class Assignment:
-    """A structure for every matrix, its ranks, and what no other assignment within the budget can beat.
+    """A structure and ranks for every matrix, and a bound on all others within the budget.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class Assignment:
     bound : float
         Least relative error of any structures and ranks within the budget.
     lacking : tuple of (int, int)
-        Matrix and candidate of which more singular values must be known before the answer stands.
+        Matrix and candidate whose further singular values must be computed before the answer is proved.
     """
 
     chosen: tuple[int, ...]
@@ -74,7 +74,7 @@ class _Spent:
 
 
 class _Search:
-    """Assignments within a budget, and what duality says of them."""
+    """Assignments within a budget, and their bound by duality."""
 
     def __init__(self, matrices: Sequence[Sequence[Candidate]], budget: int) -> None:
         self.matrices, self.budget = matrices, budget
@@ -83,7 +83,7 @@ class _Search:
         self.has_alternatives = any(len(candidates) > 1 for candidates in matrices)
 
     def promising(self) -> Iterator[tuple[int, ...]]:
-        """Yield the assignments to look at."""
+        """Yield the assignments that are tried with their best ranks."""
         if not self.has_alternatives:
             yield (0,) * len(self.matrices)
             return
@@ -95,7 +95,7 @@ class _Search:
                 yield tuple(structures.index(structure) for structures in places)
 
     def _between(self, below: tuple[int, ...], above: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
-        """Yield what is taken on either side of the budget, and what is between as far as it fits."""
+        """Yield the structures taken on either side of the budget, and some in between as far as they fit."""
         yield below
         differing = [k for k in range(len(below)) if below[k] != above[k]]
         mixed, count = list(below), self.dual.taken(self.dual.high)[1]
@@ -133,7 +133,7 @@ class _Search:
         return best
 
     def closed(self, best: _Spent) -> tuple[_Spent, bool]:
-        """Look for what is better between two points of the hull; return also whether nothing is."""
+        """Search between two points of the hull; return the best, and whether it is proved."""
         least, rounding = self.dual.least_energy
         if best.energy - least <= rounding or self._lacking(best):
             return best, False
@@ -165,7 +165,7 @@ class _Search:
         return [int(r @ c.costs) for c, r in zip(picked, ranks, strict=True)], energies
 
     def result(self, best: _Spent, proved: bool) -> Assignment:
-        """Return the assignment with its bound, and what must be known better before it stands."""
+        """Return the assignment with its bound, and what must be computed before it is proved."""
         ledger, choice = best.ledger, best.choice
         if not self.has_alternatives:
             bound = ledger.lower_bound(choice)

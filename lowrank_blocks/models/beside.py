@@ -56,7 +56,7 @@ def inputs_beside(updates: Updates) -> Iterator[Future[Inputs]]:
 
 
 class _Reader:
-    """Reads until it is done, or told to stop."""
+    """Reads until it is done, or until `stop` is set."""
 
     def __init__(self) -> None:
         self.stop = threading.Event()

@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 _WHOLE_BELOW = 1024  # smaller sides of blocks below this: all values cost little more than the leading ones
 _LEADING_SHARE = 8  # ... and for ranks above side / this
 _MARGIN = 2  # values computed of every block, in ranks that the budget would buy if all got the same ...
-_MORE = 4  # ... and besides
+_MORE = 4  # ... plus so many
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +76,7 @@ class Candidate(ReadOnly):
 
     @classmethod
     def of_parts(cls, parts: Decomposition, *, keep: bool = True) -> Candidate:
-        """Return what a decomposition knows; it is kept for the factors, or not."""
+        """Return what is known from a decomposition; it is kept for the factors, or not."""
         none = np.zeros(len(parts.costs))
         return cls(
             values=Ragged.of(parts.spectra),
@@ -91,7 +91,7 @@ class Candidate(ReadOnly):
 
     @classmethod
     def of_leading(cls, leading: LeadingFactors, *, keep: bool) -> Candidate:
-        """Return what factors tell of the values; they are kept, or not."""
+        """Return what is known from leading factors; they are kept, or not."""
         found, exponent = leading.found, leading.exponent
         values = found.values(exponent)
         last = np.array([s[-1] if len(s) else np.inf for s in values])

@@ -1,6 +1,6 @@
 """The best plan between two points of the hull: a search through structures and ranks of small penalty.
 
-`allocation.penalties` explains why choices of small penalty are all that need be looked at.
+`allocation.penalties` explains why no choice of larger penalty can be better.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def closed(dual: Duality, known: Found[Chosen], exponent: int) -> tuple[Found[Ch
     Parameters
     ----------
     dual : Duality
-        Of the candidates, of which no value that is not known can matter, and the budget.
+        Of the candidates and the budget; no value that was not computed may matter.
     known : Found
         The candidates of the plan, and the energy that it leaves.
     exponent : int
@@ -50,7 +50,7 @@ class _Search:
     dual, exponent
         As for `closed`.
     energy : float
-        Choices that leave more are not looked at.
+        Choices that leave more are dropped.
     """
 
     def __init__(self, dual: Duality, energy: float, exponent: int) -> None:

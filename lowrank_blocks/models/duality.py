@@ -76,7 +76,7 @@ class Duality:
         if self.taken(low)[1] <= self.budget:
             return low, low
         if all(len(candidates) == 1 for candidates in self.steps):
-            return self._around_a_price()
+            return self._around_a_critical_multiplier()
         for _ in range(_HALVINGS):
             middle = math.sqrt(low * high) if low else high * 2.0**-8
             if not low < middle < high or high - low <= _CLOSE * high:
@@ -84,11 +84,11 @@ class Duality:
             low, high = (middle, high) if self.taken(middle)[1] > self.budget else (low, middle)
         return low, high
 
-    def _around_a_price(self) -> tuple[float, float]:
-        """Return the same without alternatives, where counts change at the prices of values only."""
-        prices = all_prices([steps for (steps,) in self.steps])
-        fitting = bisect_right(prices, self.budget, key=lambda price: self.taken(price)[1])
-        high = float(prices[fitting - 1])
+    def _around_a_critical_multiplier(self) -> tuple[float, float]:
+        """Return the same if every matrix has one candidate: counts change at critical multipliers only."""
+        critical = critical_multipliers([steps for (steps,) in self.steps])
+        fitting = bisect_right(critical, self.budget, key=lambda multiplier: self.taken(multiplier)[1])
+        high = float(critical[fitting - 1])
         return math.nextafter(high, 0.0), high
 
     @cached_property
@@ -106,8 +106,8 @@ class Duality:
     def lacking(self, loss: float) -> tuple[tuple[int, int], ...]:
         """Return the candidates whose unseen values could change the answer.
 
-        At the multiplier, to buy an unseen value costs the penalty of all that come before it. A penalty
-        above the loss of the answer against the bound cannot pay.
+        A choice that buys an unseen value buys all values before it, and has the sum of their penalties at
+        the multiplier. No choice with a penalty above the loss of the answer against the bound is better.
         """
         found = []
         for k, candidates in enumerate(self.steps):
@@ -119,25 +119,25 @@ class Duality:
         return tuple(found)
 
 
-def all_prices(steps: Sequence[Steps]) -> Floats:
-    """Return the energies per stored number of all values, descending."""
-    prices: Floats = np.unique(np.concatenate([-s.prices for s in steps]))[::-1]
-    return prices
+def critical_multipliers(steps: Sequence[Steps]) -> Floats:
+    """Return the multipliers at which values are bought, descending: their energies per stored number."""
+    critical: Floats = np.unique(np.concatenate([-s.critical for s in steps]))[::-1]
+    return critical
 
 
 def hull(matrices: Sequence[Sequence[Candidate]], most: int, points: int) -> tuple[NDArray[np.int64], Floats]:
     """Return counts at which no structures and ranks leave less than the relative errors returned with them.
 
-    They are what all matrices take at some multipliers, those at which one more value is bought: from the
-    largest down to where values that were not computed could matter, or the count passes `most`.
+    The counts are those of all matrices at some critical multipliers: from the largest down to where values
+    that were not computed could matter, or where the count passes `most`.
     """
     dual = Duality(matrices, most, common_unit([c for candidates in matrices for c in candidates]))
     steps = [s for candidates in dual.steps for s in candidates]
     least = max(dual.high, *(s.ceilings.max(initial=0.0) for s in steps))
-    prices = all_prices(steps)
-    prices = np.append(prices[prices >= least], least)  # at the last all is bought that is worth it
-    picked = np.unique(np.geomspace(1, len(prices), points).astype(np.int64)) - 1
-    multipliers = np.append(2 * max(s.richest for s in steps), prices[picked])
+    critical = critical_multipliers(steps)
+    critical = np.append(critical[critical >= least], least)  # at the last all is bought that is worth it
+    picked = np.unique(np.geomspace(1, len(critical), points).astype(np.int64)) - 1
+    multipliers = np.append(2 * max(s.richest for s in steps), critical[picked])
     counts, energies = np.zeros(len(multipliers), dtype=np.int64), np.zeros(len(multipliers))
     for candidates in dual.steps:
         count, energy = _cheapest([s.at_all(multipliers) for s in candidates], multipliers)

@@ -20,7 +20,7 @@ FOLDER = ".lowrank-blocks-journal"
 
 
 class Journal:
-    """Arrays by key, one file each, written aside and renamed, so that a killed run leaves no half file.
+    """Arrays by key, one file each. A file is written aside and renamed, so that none is ever half written.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ Moments = dict[str, NDArray[np.float64]]
 def second_moments(model: Any, batches: Iterable[Any], *, include: str | None = None) -> Moments:
     """Run a model on batches, and return the mean of ``x x^T`` over the inputs x of every linear layer.
 
-    They are the column weights under which the error of an update is that of the outputs of its layer.
+    With these as column weights, the error of an update is the error of the outputs of its layer.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ from lowrank_blocks.structures.checked import as_structure
 class ModelPlan(LayerRanks):
     """A structure and ranks for every matrix of a model; made by `plan`.
 
-    It prints as a table, one row a matrix. Besides what `LayerRanks` holds:
+    It prints as a table, one row a matrix. It holds what `LayerRanks` holds, and:
 
     Attributes
     ----------
@@ -189,7 +189,7 @@ def planned(
     structure: Structure | None = None,
     names: Sequence[str] | None = None,
 ) -> ModelPlan:
-    """Return the plan of all structures, or of one alone, and deepen spectra until it stands.
+    """Return the plan of all structures, or of one alone, and deepen spectra until it is proved.
 
     Parameters
     ----------
@@ -198,9 +198,9 @@ def planned(
     budget : int
         Most numbers that all may store.
     structure : Structure, optional
-        The only one to look at; it fits all matrices.
+        The only candidate; it fits all matrices.
     names : sequence of str, optional
-        The only matrices to look at.
+        The only matrices of the plan.
     """
     wanted = list(spectra.candidates if names is None else names)
     while True:

@@ -57,7 +57,7 @@ class LeftOut:
 
 
 def is_embedding(name: str) -> bool:
-    """Whether a weight is that of an embedding, to judge by its name."""
+    """Whether a weight belongs to an embedding, by its name."""
     return _EMBEDDING.search(name) is not None
 
 

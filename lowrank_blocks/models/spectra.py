@@ -122,7 +122,7 @@ def _unpacked(arrays: dict[str, Any], structure: Structure, layout: Layout) -> C
 
 @dataclass
 class ModelSpectra:
-    """What is known of all updates, computed when it is asked for, and deepened where an answer needs it.
+    """The candidates of all updates, computed when asked for, with more values where an answer needs them.
 
     Attributes
     ----------

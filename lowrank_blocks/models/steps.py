@@ -16,7 +16,7 @@ from lowrank_blocks.models.candidates import Candidate, Floats, joint_ledger
 
 
 class Taken(NamedTuple):
-    """What a candidate does at a multiplier.
+    """What is bought of a candidate at a multiplier.
 
     Attributes
     ----------
@@ -40,20 +40,20 @@ class Steps(ReadOnly):
 
     Attributes
     ----------
-    prices : (k,) array
-        Energy per stored number of every value, descending, times -1.
+    critical : (k,) array
+        The multiplier at which every value is bought, its energy per stored number, times -1; ascending.
     counts, energies : (k + 1,) arrays
         Numbers stored, and energy left, after every purchase.
     unseen, ceilings : (n,) arrays
-        Of the blocks of which not all values are known: the energy of the others, and the most that
+        For the blocks whose values are not all known: the energy of the unknown values, and the most that
         one of them holds per stored number.
     known : list of (k_b,) arrays
-        Of the same blocks: the known values' energies per stored number.
+        For the same blocks: the energies per stored number of the known values.
     costs : (n,) array
-        Of the same blocks: numbers stored for one unit of rank.
+        For the same blocks: numbers stored for one unit of rank.
     """
 
-    prices: Floats
+    critical: Floats
     counts: NDArray[np.int64]
     energies: Floats
     unseen: Floats
@@ -67,10 +67,10 @@ class Steps(ReadOnly):
         ledger, costs = joint_ledger([candidate], exponent), candidate.costs
         counts, discarded = adaptive.steps(ledger.offer)
         offered = ledger.offer.energies
-        prices = np.sort(-offered.flat / np.repeat(costs, offered.lengths))[: len(counts) - 1]
+        critical = np.sort(-offered.flat / np.repeat(costs, offered.lengths))[: len(counts) - 1]
         partial = np.flatnonzero(candidate.ceilings)
         return cls(
-            prices=ledger.in_unit(prices),
+            critical=ledger.in_unit(critical),
             counts=counts,
             energies=ledger.outside + ledger.in_unit(discarded),
             unseen=scaled(candidate.left[partial], exponent) ** 2,
@@ -82,11 +82,11 @@ class Steps(ReadOnly):
     @property
     def richest(self) -> float:
         """The most energy per stored number of any value."""
-        return float(max(-self.prices[:1].sum(), self.ceilings.max(initial=0.0)))
+        return float(max(-self.critical[:1].sum(), self.ceilings.max(initial=0.0)))
 
     def at(self, multiplier: float) -> Taken:
         """Return what is bought at a multiplier: all values that hold more than it per number."""
-        k = self.prices.searchsorted(-multiplier)
+        k = self.critical.searchsorted(-multiplier)
         count = int(self.counts[k])
         lagrangian = float(self.energies[k]) + multiplier * count
         if not len(self.ceilings):
@@ -97,7 +97,7 @@ class Steps(ReadOnly):
 
     def at_all(self, multipliers: Floats) -> tuple[NDArray[np.int64], Floats]:
         """Return the counts and the energies of what is bought at each of some multipliers."""
-        k = self.prices.searchsorted(-multipliers)
+        k = self.critical.searchsorted(-multipliers)
         return self.counts[k], self.energies[k]
 
     def within(self, budget: int) -> float:

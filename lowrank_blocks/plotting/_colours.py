@@ -1,4 +1,4 @@
-"""What pictures by matplotlib look like: styles of lines, and inks for light and dark paper."""
+"""The look of pictures by matplotlib: styles of lines, and colours of text for light and dark paper."""
 
 from __future__ import annotations
 

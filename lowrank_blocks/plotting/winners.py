@@ -63,7 +63,7 @@ def plot_winners(
 
 
 def add_winners_legend(figure: Figure) -> None:
-    """Say below a figure what the letters mean."""
+    """Explain the letters below a figure."""
     from matplotlib.patches import Patch
 
     handles = [Patch(facecolor=_FILLS.get(key, _TIE), label=text) for key, text in _MEANINGS.items()]

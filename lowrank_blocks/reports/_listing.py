@@ -25,7 +25,7 @@ def left_out_table(comparison: ModelComparison) -> str:
 
 
 def matrices_table(comparison: ModelComparison) -> str:
-    """Return every matrix in every way, with controls that `page.js` brings to life."""
+    """Return every matrix in every way, with the controls that `page.js` serves."""
     table = comparison.matrices
     labels = list(comparison.plans)
     choices = "".join(

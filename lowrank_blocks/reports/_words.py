@@ -46,7 +46,7 @@ def _best(comparison: ModelComparison, best: str) -> str:
 
 
 def _proof(label: str, found: ModelPlan) -> str:
-    """Return what is known of the ranks, and no more than that."""
+    """Return what is proved of the ranks."""
     none = "No choice of these structures and" if label == PLAN else "No choice of"
     of = "" if label == PLAN else f" of {structure_of(label)}"
     if found.guarantee is Guarantee.OPTIMAL:

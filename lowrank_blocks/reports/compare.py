@@ -86,7 +86,7 @@ def compare(
     ]
     allocations = [as_allocation(a) for a in _listed(allocate, "allocate", "(lb.adaptive,)")]
     weights = as_weights(row_weights, col_weights, (matrix.shape[0], matrix.shape[1]))
-    found: list[_Priced] = []
+    found: list[_RowAndCost] = []
     for structure in chosen:
         parts = decompose_weighted(matrix, structure, weights)
         found += [_row(parts, count, a) for a in _distinct(allocations, parts)]
@@ -99,10 +99,10 @@ def compare(
     )
 
 
-_Priced = tuple[Row, int]  # with the least budget that buys any rank
+_RowAndCost = tuple[Row, int]  # with the least budget that buys any rank
 
 
-def _row(parts: Decomposition, budget: int, allocation: Allocation) -> _Priced:
+def _row(parts: Decomposition, budget: int, allocation: Allocation) -> _RowAndCost:
     choice = parts.choose_ranks(budget, allocate=allocation)
     spent = parts.price(choice)
     relative_error = parts.relative_error(choice.ranks)
@@ -124,7 +124,7 @@ def _row(parts: Decomposition, budget: int, allocation: Allocation) -> _Priced:
     return row, allocation.unit_cost(parts.costs)
 
 
-def _best_row(found: BestPartition, budget: int) -> _Priced:
+def _best_row(found: BestPartition, budget: int) -> _RowAndCost:
     row = Row(
         label="best partition",
         allocation="adaptive",
@@ -142,7 +142,7 @@ def _best_row(found: BestPartition, budget: int) -> _Priced:
     return row, found.unit_cost or 0
 
 
-def _note(found: Sequence[_Priced], budget: int, shape: Shape) -> str:
+def _note(found: Sequence[_RowAndCost], budget: int, shape: Shape) -> str:
     """Say in which rows the budget buys no rank; nothing if in none."""
     empty = [(f"{row.label} {row.allocation}", unit) for row, unit in found if budget < unit]
     if not empty:

@@ -119,7 +119,7 @@ class Comparison:
         return json.dumps(self.to_document(), indent=2, allow_nan=False) + "\n"
 
     def to_dataframe(self) -> Any:
-        """Return a `pandas.DataFrame`, one row a row.
+        """Return a `pandas.DataFrame`, one row for each of `rows`.
 
         Raises
         ------

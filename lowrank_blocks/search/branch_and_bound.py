@@ -1,7 +1,7 @@
 """The best tree at a budget between two multipliers: a search through trees of small penalty.
 
-A cut that is not the best one has a penalty, and so has a rank that is not; `allocation.penalties`
-explains why trees of small penalty are all that need be looked at.
+A cut other than the best one has a penalty, and so has a rank other than the best. `allocation.penalties`
+explains why no tree of larger penalty can be better.
 """
 
 from __future__ import annotations

@@ -32,8 +32,8 @@ def find_order(
 
     There are as many orders as permutations, and no closed form for the best. This tries all pairs of five
     orders of the rows and five of the columns: the natural one, by norm, by the second and by the third
-    singular vector of the squared entries (co-clustering), and a random one. Nothing is claimed of what it
-    finds, but that it is no worse than the structure in the natural order.
+    singular vector of the squared entries (co-clustering), and a random one. All that is claimed is that
+    the result is no worse than the structure in the natural order.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ class BestPartition(Approximation):
     """The best approximation found by any partition within a budget, and how far from the best it can be.
 
     Made by `best_partition`. It is an `Approximation` on the partition found, and prints as a table of
-    its blocks; what is special about it:
+    its blocks. These attributes have a meaning of their own:
 
     Attributes
     ----------
@@ -98,11 +98,12 @@ def best_partition(
 
     The candidates are all partitions reached by halving rectangles by rows or by columns, with any
     rank on each part. For a multiplier per stored number the best of them is found exactly, bottom-up,
-    and the critical multiplier gives a lower bound for every candidate within the budget. What the bound
-    leaves open is searched through, unless it is below 1e-13 of the energy: if that search ends, no
-    candidate within the budget is better, and `gap` is 0. If it would be too long, the answer is the
-    best one met, never worse than `Global`, `DiagonalLocal` and `Localized` with powers of two as parts
-    where they are candidates, and `gap` says by how much it may miss.
+    and the critical multiplier gives a lower bound for every candidate within the budget. All candidates
+    between this bound and the answer are then searched through, unless they are closer than 1e-13 of the
+    energy. If that search ends, no candidate within the budget is better, and `gap` is 0. If it would be
+    too long, the answer is the best one met, and `gap` says by how much it may miss. The answer is never
+    worse than `Global`, `DiagonalLocal` and `Localized` with powers of two as parts, where these are
+    candidates.
 
     Parameters
     ----------

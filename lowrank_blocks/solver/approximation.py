@@ -29,10 +29,10 @@ TIE = 1e-12  # relative errors closer than this differ by rounding only
 class Approximation(ReadOnly, Products):
     """The best approximation of a matrix by blocks of given ranks.
 
-    Made by `approximate` and `Decomposition.within`; its arrays are read-only. With X the (m, n)
-    matrix that it stands for, ``best @ x`` is X x for a vector or for columns, ``x @ best`` is x X for
-    a vector or for rows, and ``best.apply(x)`` is x Xᵀ, as a linear layer with the weight X computes
-    it. None of them forms X; ``np.asarray(best)`` and `to_dense` do.
+    Made by `approximate` and `Decomposition.within`; its arrays are read-only. It represents an (m, n)
+    matrix X: ``best @ x`` is X x for a vector or for columns, ``x @ best`` is x X for a vector or for
+    rows, and ``best.apply(x)`` is x Xᵀ, as a linear layer with the weight X computes it. None of them
+    forms X; ``np.asarray(best)`` and `to_dense` do.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Approximation(ReadOnly, Products):
         ``error / ||dW||_F``; 0 for a matrix of zeros.
     guarantee : str
         What is known of the ranks: ``"optimal ranks"``, ``"greedy ranks"`` or ``"given ranks"``
-        (see `adaptive`). For its ranks, every approximation is optimal (Eckart & Young,
+        (see `adaptive`). For the ranks that it has, every approximation is optimal (Eckart & Young,
         doi 10.1007/BF02288367).
     lower_bound : float or None
         No ranks within the budget (of `Decomposition.truncate`, no ranks that store as few numbers)
@@ -66,8 +66,8 @@ class Approximation(ReadOnly, Products):
         How the factors of every block were computed, and a certified bound on how far rounding can
         have moved their error.
     plain : Plain or None
-        Of an approximation under weights, whose errors are all in the weighted norm: its errors in the plain
-        Frobenius norm. None without weights.
+        Under weights, all other errors are in the weighted norm, and these are in the plain Frobenius norm.
+        None without weights.
     dense : bool
         Whether blocks of full rank are stored whole: one of their factors is the block, and the other the
         identity, which is not stored.
@@ -111,7 +111,7 @@ class Approximation(ReadOnly, Products):
 
     @property
     def n_with_positions(self) -> int:
-        """`n_parameters`, and the integers that say where the numbers lie if values choose it (`Sparse`)."""
+        """`n_parameters`, plus one integer for each position that the values choose (`Sparse`)."""
         return self.n_parameters + self._layout.positions(self.ranks)
 
     @property
@@ -121,7 +121,7 @@ class Approximation(ReadOnly, Products):
 
     @property
     def gap(self) -> float | None:
-        """How much smaller than `relative_error` that of other ranks within the budget could be at most."""
+        """How much smaller `relative_error` could be, at most, with other ranks within the budget."""
         return None if self.lower_bound is None else self.relative_error - self.lower_bound
 
     @property

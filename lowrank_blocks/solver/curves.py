@@ -62,10 +62,10 @@ class ErrorCurve(ReadOnly):
     def at(self, budget: int | None = None, *, rank: int | None = None) -> float:
         """Return the relative error that is reached within a budget; more budget never leaves more.
 
-        It is that of the last step, unless better happens between the steps. Between given budgets, and
-        with blocks of different cost, it is solved for, as `approximate` would at that budget. A curve
-        of `partition_curve` gives its partitions their best ranks at that budget and takes the least. A
-        curve of given budgets with an allocation of your own knows its steps only.
+        It is the error of the last step, unless other ranks can be better between the steps: with blocks
+        of different cost, and between given budgets, `at` solves as `approximate` would at that budget. A
+        curve of `partition_curve` gives its partitions their best ranks at that budget and takes the least.
+        A curve of given budgets with an allocation of your own knows its steps only.
 
         Parameters
         ----------

@@ -114,7 +114,7 @@ class Decomposition(ReadOnly):
         return None
 
     def positions(self, ranks: object) -> int:
-        """Return how many integers say where the numbers lie that ranks store; 0 where the structure does."""
+        """Return how many integers store the positions of the numbers; 0 if the structure determines them."""
         return self._layout.positions(self._checked(ranks))
 
     def choose_ranks(

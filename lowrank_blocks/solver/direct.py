@@ -113,7 +113,7 @@ def are_leading(sides: Ranks, ranks: Ranks) -> bool:
 def approximate_directly(
     matrix: Matrix, structure: Structure, budget: int, allocation: Allocation
 ) -> Approximation | None:
-    """Return the best approximation, or None where ranks need the spectra or large ranks are asked."""
+    """Return the best approximation, or None where ranks need the spectra or are large."""
     layout = laid_out(structure, (matrix.shape[0], matrix.shape[1]))
     sides, costs = layout.max_ranks, layout.rank_costs
     ranks = allocation.ranks_without_spectra(sides, costs, as_count(budget, "budget"))

@@ -39,8 +39,8 @@ _FLOAT64 = np.dtype(np.float64)
 class FactoredDecomposition(Decomposition):
     """A `Decomposition` of a product B A, from the small cores of its blocks.
 
-    A block of B A is some rows of B times some columns of A: its spectrum is that of a matrix with no side
-    longer than A has rows, and is listed to that length. Factors are float64.
+    A block of B A is some rows of B times some columns of A. A matrix whose sides are at most the rows of A
+    has the same singular values, so the spectrum is listed to that length. Factors are float64.
     """
 
     _cores: tuple[Core, ...] = field(repr=False, default=())  # of B / 2**_shifts[0] times A / 2**_shifts[1]
@@ -113,7 +113,7 @@ def decompose_product(b: Matrix, a: Matrix, structure: Structure) -> Decompositi
 
 
 class _Rows:
-    """A product of factors of which some rows are formed at a time."""
+    """A product of factors; some of its rows are formed at a time."""
 
     def __init__(self, b: Matrix, a: Matrix) -> None:
         self._b, self._a = b, a

@@ -1,4 +1,4 @@
-"""Best approximations in a weighted norm: solved as plain ones of the weighted matrix, and taken back."""
+"""Best approximations in a weighted norm: plain ones of the weighted matrix, transformed back."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def rounding(matrix: Matrix, weights: Weights, norm: float, exponent: int) -> fl
 
 
 def restored(made: Approximation, matrix: Matrix, weights: Weights) -> Approximation:
-    """Return the approximation of a matrix whose weighted matrix has this one."""
+    """Return the approximation of a matrix from that of its weighted matrix."""
     layout = laid_out(made.structure, (matrix.shape[0], matrix.shape[1]))
     factors = tuple(_restored(made.factors, layout, matrix, weights))
     if made.dense:
@@ -169,8 +169,9 @@ def _part(weights: Weights, cell: Block) -> Weights:
 def _projected(block: Matrix, factors: Factors, weights: Weights) -> Factors:
     """Return factors from those of the weighted block, by projection on its leading singular vectors.
 
-    With U leading left vectors, ``G**-1/2 U U.T G**1/2 W`` needs of the column weight but U, and dually.
-    With matrices on both sides it is ``W L V S**-1 U.T K.T W``, where K and L are the roots.
+    With U the leading left vectors, ``G**-1/2 U U.T G**1/2 W`` needs no root of the column weight; with
+    right vectors none of the row weight. With matrices on both sides the product is
+    ``W L V S**-1 U.T K.T W``, where K and L are the roots.
     """
     b, a = factors
     if not weights.full[0]:

@@ -1,4 +1,4 @@
-"""Weighted norms: weights of rows and columns, and second moments of what a layer is fed."""
+"""Weighted norms: weights of rows and columns, and second moments of the inputs of a layer."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _SYMMETRIC = 1e-12  # of the largest entry: how far from symmetric a second mome
 @final
 @dataclass(frozen=True, eq=False, repr=False)
 class Activations(ReadOnly):
-    """Inputs of a layer, as weights of the columns of its update: the error is that of its outputs.
+    """Inputs of a layer, as weights of the columns of its update: the error is measured in its outputs.
 
-    They stand for their second moment ``x.T @ x / len(x)``, which is never formed: its root is taken from a
+    The weight is their second moment ``x.T @ x / len(x)``, which is never formed: its root is taken from a
     QR factorisation. As weights of rows they are the gradients of the outputs.
 
     Parameters
@@ -59,7 +59,7 @@ Weighting = ArrayLike | Activations | None
 
 @dataclass(frozen=True, eq=False)
 class Weight(ReadOnly):
-    """The weight of an axis: ``C = L @ L.T``, of which ``L`` is kept.
+    """The weight of an axis, ``C = L @ L.T``, held as its root ``L``.
 
     Attributes
     ----------

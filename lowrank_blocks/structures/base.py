@@ -1,4 +1,4 @@
-"""The seam between geometry and solver: a structure lays out its blocks on a shape."""
+"""The interface between geometry and solver: a structure lays out its blocks on a shape."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ class Layout(ReadOnly, ABC):
         raise NotImplementedError
 
     def positions(self, ranks: NDArray[np.int64]) -> int:
-        """Return how many integers say where the numbers lie that ranks store; 0 if the structure does."""
+        """Return how many integers store the positions of the numbers; 0 if the structure determines them."""
         return 0
 
     def dense(self, factors: Sequence[Factors]) -> Matrix:

@@ -36,7 +36,7 @@ def laid_out(structure: Structure, shape: Shape) -> Layout:
     Raises
     ------
     TypeError, ValueError
-        If the layout is none, has no blocks, or its `split` and `join` are not the transposes of each
+        If it is not a layout, has no blocks, or its `split` and `join` are not the transposes of each
         other with ``split(join(blocks)) == blocks``. The message names the blocks that fail.
     """
     layout = structure.layout(shape)

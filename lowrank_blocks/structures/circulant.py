@@ -1,7 +1,7 @@
 """Block circulant matrices: the entries on a cyclic diagonal of a block share a number.
 
-The nearest one averages them. A block holds the sums over its diagonals, over the root of their length, so
-that its energy is that of what is stored.
+The nearest such matrix averages them. A block holds the sums over its diagonals, divided by the root of their
+length, so that it has the energy of the circulant block that it stands for.
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ from lowrank_blocks.structures.orders import Indices, as_order
 class Reordered(Structure):
     """A structure on a matrix whose rows and columns are taken in another order.
 
-    Row i of the structure is row ``rows[i]`` of the matrix. Any order keeps the closed form; which order is
-    best is a question that nothing here answers, see `find_order` for a heuristic.
+    Row i of the structure is row ``rows[i]`` of the matrix. Any order keeps the closed form. No closed form
+    is known for the best order; `find_order` is a heuristic.
 
     Parameters
     ----------

@@ -22,9 +22,9 @@ from lowrank_blocks.structures.picked import RectangleLayout
 class Sparse(Structure):
     """The N largest entries, as in SHiRA: every entry is a block, and costs one number.
 
-    `adaptive` keeps the largest entries, which is the nearest matrix with N entries. As of every
-    structure, positions are not charged; here they are chosen by the values, so that
-    `Approximation.n_with_positions` counts them, too: one integer an entry.
+    `adaptive` keeps the largest entries, which is the nearest matrix with N entries. As for every
+    structure, budgets do not charge positions. Here the values choose them, so that
+    `Approximation.n_with_positions` counts one integer for every entry besides its value.
 
     References
     ----------

@@ -1,7 +1,7 @@
 """Matrices whose rows or columns are equal within classes.
 
-The nearest one takes the means. The blocks hold the means times the roots of how many entries they are of, so
-that their energies are those of what is stored.
+The nearest such matrix takes the means. A block holds each mean times the root of the number of its entries,
+so that the block has the energy of the part of the matrix that it stands for.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from lowrank_blocks.structures.cells import Block, IndexSet, selection
 @shows_call("lb.Tied(rows=[0, 0, 1, 1]) with the class of every row, or lb.Tied(rows=2) for 2 runs of rows")
 @dataclass(frozen=True, repr=False)
 class Tied(Structure):
-    """Rows, or columns, that are equal within classes: their means.
+    """Rows, or columns, that are equal within classes; the nearest are the means of the classes.
 
     With rows tied, a class costs one number a column, as in MiSS; with columns tied one a row; with both, one
     for each class of rows and class of columns.
@@ -138,7 +138,7 @@ def _columns(values: NDArray[np.float64], like: Matrix) -> Matrix:
 
 @final
 class TiedLayout(Layout):
-    """The matrix of the means of all classes, each times the root of how many entries it is of."""
+    """The matrix of the means of all classes, each times the root of the number of its entries."""
 
     proved = True
 

@@ -23,7 +23,17 @@ from measures import table, target
 from timing import duel, once
 
 import lowrank_blocks as lb
-from lowrank_blocks.linalg import factors, gram, krylov, lapack, leading, levels, projection, small, values
+from lowrank_blocks.linalg import (
+    addresses,
+    factors,
+    gram,
+    krylov,
+    leading,
+    levels,
+    projection,
+    small,
+    values,
+)
 from lowrank_blocks.linalg import svd as long_blocks
 
 PAGE = Path(__file__).parents[2] / "docs" / "kernel-parts.md"
@@ -98,7 +108,7 @@ PARTS = (
          ("grid 32 factors", "grid 128 factors")),
     Part("small", "Gram matrices for stacks of factors", ((small, "GRAM_SIDES", (1, 0)),),
          ("grid 32 factors", "grid 128 factors")),
-    Part("lapack", "routines by address", ((lapack, "_published", nothing),),
+    Part("addresses", "routines by address", ((addresses, "published", nothing),),
          ("curve flat", "grid 4 power", "factors flat", "grid 8 factors")),
     Part("projection", "reflections panel by panel", ((projection, "_PANEL", EVERYWHERE),),
          ("curve noise", "curve power")),

@@ -41,7 +41,7 @@ def duel(ours, rival):
 
 
 def duels(calls):
-    """Return the same for several pairs of calls, taken in turns so that a busy minute falls on all alike.
+    """Return the same for several pairs of calls, taken in turns so that other load slows all of them alike.
 
     There are 3 to 15 turns after one to warm up, by how long it took; of a pair that took beyond 5 times
     the patience the first is the only one.

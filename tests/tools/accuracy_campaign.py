@@ -178,7 +178,7 @@ class Case:
         real = np.array([self.residual(*pair) for pair in zip(self.blocks, best.factors, strict=True)])
         optimum, error = (np.sqrt(np.square(x).sum() + self.uncovered**2) for x in (least, real))
         bound = best.accuracy.relative_bound * self.norm
-        told = best.relative_error * self.norm
+        reported = best.relative_error * self.norm
         in_units, rounding = self.long_unit(best.accuracy.bound), self.long_unit(2.0**-1074)
         claims = {
             "the factors are as good as certified": error - optimum - bound,
@@ -186,10 +186,10 @@ class Case:
             "the blocks are as good as certified": (
                 real - least - self.long_unit(best.accuracy.bounds)
             ).max(),
-            "the error is what is certified": abs(told - optimum) - bound,
+            "the error is what is certified": abs(reported - optimum) - bound,
             "the error in units is what is certified": abs(self.long_unit(best.error) - optimum) - in_units,
             "the factors keep the promise": error - optimum - PROMISED[self.kind] * self.norm,
-            "the error keeps the promise": abs(told - optimum) - PROMISED[self.kind] * self.norm,
+            "the error keeps the promise": abs(reported - optimum) - PROMISED[self.kind] * self.norm,
             "the certificate keeps the promise": bound - PROMISED[self.kind] * self.norm,
             "no factors beat the optimum": optimum - error,
             "norms": abs(self.long_unit(best.accuracy.norm) - self.norm) - rounding,
@@ -203,7 +203,7 @@ class Case:
         return np.sqrt(np.square(self.long[block] - b @ a).sum())
 
     def exceeded_by_spectra(self, parts, ranks):
-        """Return what the errors told by the spectra alone claim and do not keep."""
+        """Return the claims of errors from spectra alone that do not hold."""
         least = [t[r] for t, r in zip(self.tails, ranks, strict=True)]
         optimum = np.sqrt(np.square(least).sum() + self.uncovered**2)
         wrong = abs(parts.relative_error(ranks) * self.norm - optimum)

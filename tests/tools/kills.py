@@ -3,7 +3,7 @@
     python tests/tools/kills.py [COUNT] [SEED]
 
 Every case runs one command on a small pair of checkpoints, kills it (SIGKILL) after a random time, runs
-it again to its end, and compares every byte of the output folder with that of a run that nobody killed.
+it again to its end, and compares every byte of the output folder with that of an uninterrupted run.
 """
 
 import random

@@ -3,9 +3,9 @@
     python tests/tools/many_threads.py --threads 8 --calls 200
 
 Leave OPENBLAS_NUM_THREADS unset, so that there is something to limit. The main thread makes as many calls
-alone, before and after; the ratio is of the times of all calls. It ends with 1 if bits differ, or if
-BLAS was seen with more than one thread inside or with another number than before after that; the time
-is only told.
+alone, before and after; the ratio is of the times of all calls. It exits with 1 if bits differ, if BLAS
+had more than one thread during the calls, or if it has another number of threads afterwards than before.
+The time is only printed.
 """
 
 from __future__ import annotations

@@ -1,0 +1,99 @@
+"""Routines of LAPACK and BLAS, called by the addresses that scipy publishes for Cython.
+
+scipy's own wrappers keep Python's lock while LAPACK works, so that Python threads wait for one another.
+A call through `ctypes` releases the lock: two threads take half the time of one.
+
+An address is used only if the signature published with it is literally the one expected, as scipy may
+be built with integers of 64 bits. Each array is checked before the call.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Arguments = bytes | int | float | tuple[NDArray[Any], int]
+
+SIGNATURES = {  # c: char, d: double, i: int; the last one of LAPACK's is the status
+    "dormqr": "cciiididdidii",
+    "dormtr": "ccciididdidii",
+    "dpotrf": "cidii",
+    "dstein": "iddidiididiii",
+    "dsterf": "iddi",
+    "dsyrk": "cciiddiddi",
+    "dsytrd": "cididdddii",
+}
+_BLAS = ("dsyrk",)
+
+
+def call(name: str, *arguments: Arguments) -> int | None:
+    """Call a routine by its address, and return its status; None if no address fits.
+
+    Parameters
+    ----------
+    name : str
+        A key of `SIGNATURES`.
+    *arguments : bytes, int, float or (array, int)
+        All but the status. Arrays, which may be written to, come with the length that is used of them.
+    """
+    routine = published(name)
+    if routine is None:
+        return None
+    status = ctypes.c_int()
+    ends = [] if name in _BLAS else [ctypes.byref(status)]
+    kinds = SIGNATURES[name][: len(arguments)]
+    passed = [_passed(name, kind, a) for kind, a in zip(kinds, arguments, strict=True)]
+    routine(*passed, *ends)
+    return status.value
+
+
+def _passed(name: str, kind: str, argument: Arguments) -> Any:
+    """Return an argument as ctypes takes it, or refuse one that is not of the kind."""
+    if isinstance(argument, tuple):
+        array, length = argument
+        dtype = {"d": np.float64, "i": np.intc}[kind]
+        if array.dtype != dtype or not array.flags.carray or array.size < length:
+            raise TypeError(
+                f"{name} needs a contiguous writable array of {length} numbers of {np.dtype(dtype)}, "
+                f"got shape {array.shape} and strides {array.strides} of {array.dtype}."
+            )
+        return array.ctypes.data
+    if kind == "c" and isinstance(argument, bytes):
+        return argument
+    if kind == "d" and isinstance(argument, float):
+        return ctypes.byref(ctypes.c_double(argument))
+    if kind == "i" and isinstance(argument, int) and argument == ctypes.c_int(argument).value:
+        return ctypes.byref(ctypes.c_int(argument))
+    raise TypeError(f"{name} takes no {argument!r} for an argument of kind {kind!r}.")
+
+
+@cache
+def published(name: str) -> Callable[..., None] | None:
+    """Return a routine by its published address; None if the signature is not the one expected."""
+    from scipy.linalg import cython_blas, cython_lapack
+
+    module = cython_blas if name in _BLAS else cython_lapack
+    capsule = getattr(module, "__pyx_capi__", {}).get(name)
+    api = getattr(ctypes, "pythonapi", None)
+    if capsule is None or api is None:
+        return None
+    api.PyCapsule_GetName.restype, api.PyCapsule_GetName.argtypes = ctypes.c_char_p, [ctypes.py_object]
+    written = api.PyCapsule_GetName(capsule)
+    if written != _signature(name, module.__name__):
+        return None
+    pointer = api.PyCapsule_GetPointer
+    pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    prototype = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * len(SIGNATURES[name]))
+    return prototype(pointer(capsule, written))
+
+
+def _signature(name: str, module: str) -> bytes:
+    """Return how Cython writes the signature of a routine of a module with 32-bit integers."""
+    mangled = "".join(f"{len(part)}{part}_" for part in module.split("."))
+    kinds = {"c": "char *", "d": f"__pyx_t_{mangled}d *", "i": "int *"}
+    return f"void ({', '.join(kinds[kind] for kind in SIGNATURES[name])})".encode()
