@@ -117,6 +117,9 @@ class Ragged(ReadOnly, Sequence[NDArray[np.float64]]):
 
     def tail_energies(self) -> Ragged:
         """Return `tail_energy` of every part: its energy left by every truncation."""
+        most = int(self.lengths.max(initial=0))
+        if most and (self.lengths == most).all():  # nothing to gather
+            return Ragged(tail_energy(self.flat.reshape(-1, most)).ravel(), self.lengths + 1)
         parts = []
         for length in np.unique(self.lengths).tolist():
             alike = np.flatnonzero(self.lengths == length)
