@@ -68,9 +68,9 @@ def rotated(rng, values):
     return gram(basis * np.sqrt(values))
 
 
-def kernel(points):
-    """Return the Gaussian kernel of points on a line, of width 0.05."""
-    return np.exp(-0.5 * np.square((points[:, None] - points) / 0.05))
+def kernel(points, width):
+    """Return the Gaussian kernel of points on a line."""
+    return np.exp(-0.5 * np.square((points[:, None] - points) / width))
 
 
 def series(rng, n):
@@ -86,8 +86,9 @@ MATRICES = {
     "G Gᵀ, G uniform in [0, 1]": lambda rng, n: gram(rng.uniform(size=(n, n))),
     "eigenvalues uniform in [1, 2]": lambda rng, n: rotated(rng, rng.uniform(1, 2, n)),
     "covariance of an autoregression": series,
-    "Gaussian kernel, points in order": lambda rng, n: kernel(np.sort(rng.uniform(size=n))),
-    "Gaussian kernel, points in no order": lambda rng, n: kernel(rng.uniform(size=n)),
+    "kernel of width 0.05, points in order": lambda rng, n: kernel(np.sort(rng.uniform(size=n)), 0.05),
+    "kernel of width 0.1, points in order": lambda rng, n: kernel(np.sort(rng.uniform(size=n)), 0.1),
+    "kernel of width 0.05, points in no order": lambda rng, n: kernel(rng.uniform(size=n), 0.05),
 }
 
 
@@ -138,7 +139,8 @@ Sehanobish et al. (arXiv 2406.17740) approximate a positive semidefinite matrix 
 and, best, a Toeplitz matrix. All four optima have closed forms: `lb.Global`, `lb.Kronecker`,
 `lb.BlockCirculant`, and the means over the diagonals, a structure written in the script. Of the paper only
 the abstract and captions were read. They do not say which matrices these are, how large, or with how many
-numbers. So several kinds are drawn here, {n} by {n}, {trials} of each.
+numbers. So several kinds are drawn here, {n} by {n}, {trials} of each; the kernels are Gaussian, of points
+drawn from [0, 1].
 
 {counts}
 Counts cannot be equal: the factors of a Kronecker product have p and n² / p entries, which makes 2n at least.
@@ -149,7 +151,7 @@ holds:
 {found}
 - That Toeplitz beats circulant is no finding: every circulant matrix is a Toeplitz matrix.
 - The order holds in all trials on two kinds, whose entries depend on the distance to the diagonal and fall
-  fast with it. In another order of the same points it is a matter of chance.
+  fast with it. In a wider kernel, and in no order of the points, it is a matter of chance.
 - It cannot hold in the mean where rotations leave the distribution as it is (G normal, or a spectrum in any
   basis). The expected energy in a space of symmetric matrices without trace is then proportional to its
   dimension: at most n / 2 for circulant ones, and k (k + 1) / 2 - 1, with n = k², for the products A ⊗ I
