@@ -1,7 +1,9 @@
 """The pages of the project as GitHub reads them: prose, math, links and headings."""
 
+import importlib.util
 import json
 import re
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -91,3 +93,16 @@ def notebook_pages() -> list[Page]:
         Page(path, "\n\n".join("".join(c["source"]) for c in found if c["cell_type"] == "markdown"))
         for path, found in cells.items()
     ]
+
+
+def script(name):
+    """Return a script as a module, by its path from the root; it may import what lies beside it."""
+    path = ROOT / name
+    spec = importlib.util.spec_from_file_location("script", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(path.parent))
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(path.parent))
+    return module

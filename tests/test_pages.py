@@ -3,13 +3,12 @@
 GitHub applies Markdown before math, refuses some macros, and wants inline math on one line.
 """
 
-import importlib.util
 import re
 import sys
 
 import pytest
 import refresh_pages
-from pages import ROOT, markdown_pages, notebook_pages
+from pages import ROOT, markdown_pages, notebook_pages, script
 
 MARKDOWN = markdown_pages()
 PAGES = MARKDOWN + notebook_pages()
@@ -124,16 +123,10 @@ def test_constants_and_tables_are_found():
         refresh_pages.constant("NO_SUCH_NAME")
 
 
-def script(name):
-    """Return a script under docs as a module."""
-    spec = importlib.util.spec_from_file_location("script", ROOT / "docs" / name)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_diagram_is_what_its_script_draws():
-    assert (ROOT / "docs/structures.svg").read_text(encoding="utf-8") == script("structures.py").drawing()
+    drawn = (ROOT / "docs/structures.svg").read_text(encoding="utf-8")
+
+    assert drawn == script("docs/structures.py").drawing()
 
 
 def test_diagram_is_seen_on_light_and_dark_pages():
@@ -164,7 +157,7 @@ def test_diagram_is_near_the_top(name):
 
 def test_gaussian_table_is_what_its_script_computes():
     """The smaller sizes; .ci/run computes them all."""
-    limit, table = script("theory/gaussian_limit.py"), ROOT / "docs/theory/gaussian_limit.csv"
+    limit, table = script("docs/theory/gaussian_limit.py"), ROOT / "docs/theory/gaussian_limit.csv"
     written = table.read_text(encoding="utf-8").splitlines()
 
     assert written[0] == ",".join(limit.COLUMNS)
