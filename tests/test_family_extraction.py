@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-from command import refused, run
 from peft_formulas import tuned
 from safetensors.numpy import load_file
 
@@ -85,6 +84,90 @@ def test_conversion_of_a_lora(tmp_path, family):
         assert made.relative_error <= 1e-12
 
 
+@pytest.mark.parametrize("family", [P.OFT(4), P.GraLoRA(4, k=2)], ids=repr)
+def test_extract_takes_families(tmp_path, family):
+    base, new = checkpoints()
+    given = {"dtype": "float64", "base_model": "a model", "include": "layers.0"}
+
+    made = lb.extract(base, new, tmp_path / "a", structure=family, **given)
+
+    same = lb.extract_family(base, new, tmp_path / "b", family, **given)
+    assert (made.table, made.relative_error) == (same.table, same.relative_error)
+    assert [row[0] for row in made.table.rows] == ["layers.0.query.weight"]
+    assert dict(made.left_out.rows) == {
+        "layers.0.query.bias": "not 2-D: shape (12,)",
+        "layers.1.query.weight": "not included",
+    }
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"rank": 4},
+        {"budget": 0},
+        {"ranks": "uniform"},
+        {"format": "lora"},
+        {"save_rest": True},
+        {"plan": 1},
+        {"row_weights": {}},
+        {"col_weights": {}},
+        {"executor": 1},
+        {"command": "a"},
+    ],
+    ids=str,
+)
+def test_what_a_family_has_no_use_for_is_refused(tmp_path, given):
+    (name,) = given
+    with pytest.raises(TypeError, match=f"{name} must not come with a family"):
+        lb.extract(*checkpoints(), tmp_path / "out", structure=P.OFT(4), **given)
+    assert not (tmp_path / "out").exists()
+
+
+def test_embeddings_are_left_out(tmp_path):
+    base, new = checkpoints()
+    base["embed_tokens.weight"], new["embed_tokens.weight"] = np.eye(9), 2 * np.eye(9)
+
+    made = lb.extract_family(base, new, tmp_path, P.LoRA(2))
+
+    assert ("embed_tokens.weight", "embedding") in made.left_out.rows
+    assert len(made.table.rows) == 2
+
+
+@pytest.mark.parametrize("family", [P.LoRA(3), P.GraLoRA(4, k=2), P.HiRA(2), P.IA3("rows")], ids=repr)
+def test_weights_stored_as_in_and_out(tmp_path, family):
+    """The same files as for the transposed weights, but for the field that says so."""
+    base, new = checkpoints()
+    turned = [{name: W.T.copy() for name, W in side.items()} for side in (base, new)]
+
+    straight = lb.extract_family(base, new, tmp_path / "a", family, dtype="float64")
+    made = lb.extract_family(*turned, tmp_path / "b", family, dtype="float64", fan_in_fan_out=True)
+
+    a, b = (json.loads((tmp_path / x / "adapter_config.json").read_text()) for x in "ab")
+    assert b == a | {"fan_in_fan_out": True}
+    for name, W in base.items():
+        if name.endswith("weight"):
+            one, other = (read(tmp_path / x, name, W) - W for x in "ab")
+            np.testing.assert_allclose(one, other, rtol=0, atol=1e-12)
+    assert made.relative_error == pytest.approx(straight.relative_error, rel=1e-12)
+    assert lb.convert(tmp_path / "b", tmp_path / "b2", P.LoRA(12), base=turned[0]).relative_error < 1e-12
+    config = json.loads((tmp_path / "b2" / "adapter_config.json").read_text())
+    assert config["fan_in_fan_out"] is True
+
+
+def test_families_that_are_not_for_such_weights_are_refused(tmp_path):
+    base, new = checkpoints()
+    with pytest.raises(
+        ValueError, match=r"family must fit a matrix, got OFT.*'layers.0.query.weight' must be stored"
+    ):
+        lb.extract_family(base, new, tmp_path / "a", P.OFT(4), fan_in_fan_out=True)
+    fits = {"q.weight": P.MiSS(2).nearest(np.eye(4))}
+    with pytest.raises(ValueError, match=r"'q.weight' must be stored with output features first for MiSS"):
+        P.write(tmp_path / "a", fits, flipped=["q.weight"])
+    P.write(tmp_path / "a", fits, flipped=["other.weight"])
+
+
 def test_a_matrix_that_the_family_does_not_fit_is_named(tmp_path):
     base, new = checkpoints()
     base["odd.weight"], new["odd.weight"] = np.eye(9), 2 * np.eye(9)
@@ -118,70 +201,3 @@ def test_bad_input(tmp_path):
         lb.convert(tmp_path, tmp_path / "out", P.OFT(2))
     with pytest.raises(ValueError, match="dtype must be one of"):
         lb.convert(tmp_path, tmp_path / "out", P.LoRA(1), dtype="int8")
-
-
-# The command.
-
-
-@pytest.fixture
-def files(tmp_path):
-    base, new = checkpoints()
-    np.savez(tmp_path / "base.npz", **base)
-    np.savez(tmp_path / "tuned.npz", **new)
-    names = [name for name in base if name.endswith("weight")]
-    P.write(tmp_path / "lora", {name: P.LoRA(3).nearest(new[name] - base[name]) for name in names})
-    return tmp_path
-
-
-def test_command_on_checkpoints(files, capsys):
-    base, new = files / "base.npz", files / "tuned.npz"
-
-    assert run("convert", "--base", base, "--tuned", new, "--family", "oft:4", "--out", files / "a") == 0
-
-    out = capsys.readouterr().out
-    made = lb.extract_family(base, new, files / "b", P.OFT(4))
-    assert out == (
-        f"{made.table.to_text()}relative error {made.relative_error:.4g}, as stored {made.stored:.4g}\n"
-    )
-    for name in ("adapter_config.json", "adapter_model.safetensors"):
-        assert (files / "a" / name).read_bytes() == (files / "b" / name).read_bytes()
-
-
-def test_command_on_an_adapter(files, capsys):
-    assert (
-        run("convert", files / "lora", "--family", "GraLoRA:4x2", "--dtype", "float64", "--out", files / "a")
-        == 0
-    )
-
-    out = capsys.readouterr().out
-    made = lb.convert(files / "lora", files / "b", P.GraLoRA(4, k=2), dtype="float64")
-    assert out.startswith(made.table.to_text())
-
-
-def test_command_names_what_does_not_fit(files, capsys):
-    base, new = checkpoints()
-    np.savez(files / "base.npz", **base, odd=np.eye(9))
-    np.savez(files / "tuned.npz", **new, odd=2 * np.eye(9))
-    arguments = ["--base", files / "base.npz", "--tuned", files / "tuned.npz", "--out", files / "a"]
-
-    assert run("convert", *arguments, "--family", "c3a:4") == 1
-    assert "odd is left out: b must divide the rows" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["lora", "--family", "nothing"], "must be one of"),
-        (["lora", "--family", "lora:a"], "must have numbers such as 8 or 8x2 after the colon, got 'lora:a'"),
-        (["lora", "--family", "lora:0"], "r must be a positive integer, got 0"),
-        (["lora", "--family", "lora:1x2x3"], "write lb.peft.LoRA"),
-        (["--family", "lora:1"], "exactly one of ADAPTER and --tuned must be given"),
-        (["--family", "lora:1", "--tuned", "tuned.npz"], "--base and --tuned must both be given"),
-        (["lora", "--family", "lora:1", "--include", "q"], "--include must come with --base and --tuned"),
-        (["lora", "--family", "oft:4"], "base must be given for OFT"),
-    ],
-)
-def test_command_refuses(arguments, message, files, capsys, monkeypatch):
-    monkeypatch.chdir(files)
-
-    assert message in refused(capsys, "convert", *arguments, "--out", "new")
