@@ -88,6 +88,7 @@ def test_every_family_has_a_mark_at_its_place():
         low, high = min(r.n_parameters for r in ATLAS.rows) / 2, 2 * ATLAS.budget
         assert x == pytest.approx(56 + 790 * np.log(row.n_parameters / low) / np.log(high / low), abs=0.1)
         assert y == pytest.approx(372 - min(row.relative_error, 1.05) / 1.05 * 322, abs=0.1)
+    assert [hint for hint in hints if "Global()" in hint][-1].startswith(f"Global(): {2 * ATLAS.budget:,} ")
     assert "Global()" in [e[2].strip() for e in Read(PAGE).of("li")]
 
 

@@ -12,6 +12,7 @@ from lowrank_blocks.reports._document import document, require_words
 from lowrank_blocks.reports._listing import plain, sortable
 from lowrank_blocks.reports._svg import HIGHEST, Scale, budget_line, figure, frame
 from lowrank_blocks.reports.comparison import Comparison, Row
+from lowrank_blocks.reports.curves import Steps
 from lowrank_blocks.reports.model_atlas import ModelAtlas
 from lowrank_blocks.solver.curves import ErrorCurve
 
@@ -143,15 +144,19 @@ def _note(note: str) -> str:
 def _figure(found: Comparison, curves: Sequence[ErrorCurve], claims: Iterable[str]) -> str:
     """Return one mark a family, the curves behind, and the budget."""
     scale = Scale(min(row.n_parameters for row in found.rows) / 2, 2.0 * found.budget)
-    lines = "".join(
-        staircase(curve.label, (curve.n_parameters, curve.relative_error), scale, "") for curve in curves
-    )
+    lines = "".join(staircase(curve.label, _until(curve, scale.right), scale, "") for curve in curves)
     keys = "".join(key(curve.label, "") for curve in curves) + "".join(map(_key, claims))
     marks = "".join(_mark(row, scale) for row in found.rows)
     behind = frame(scale, "numbers that training may change") + budget_line(scale, found.budget)
     return figure(
         behind + lines + marks, "Relative error of every family against its numbers, one mark each", keys
     )
+
+
+def _until(curve: ErrorCurve, last: float) -> Steps:
+    """Return the steps of a curve that lie on the drawing."""
+    seen = curve.n_parameters <= last
+    return curve.n_parameters[seen], curve.relative_error[seen]
 
 
 def _mark(row: Row, scale: Scale) -> str:
