@@ -2,10 +2,11 @@
 
 import json
 
+import ml_dtypes
 import numpy as np
 import pytest
 from peft_formulas import tuned
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 import lowrank_blocks as lb
 
@@ -137,23 +138,36 @@ def test_embeddings_are_left_out(tmp_path):
 
 @pytest.mark.parametrize("family", [P.LoRA(3), P.GraLoRA(4, k=2), P.HiRA(2), P.IA3("rows")], ids=repr)
 def test_weights_stored_as_in_and_out(tmp_path, family):
-    """The same files as for the transposed weights, but for the field that says so."""
-    base, new = checkpoints()
-    turned = [{name: W.T.copy() for name, W in side.items()} for side in (base, new)]
+    """The same as for the transposed weights, but for the field that says so; and back without a loss."""
+    rng = np.random.default_rng(0)
+    W, dW = rng.standard_normal((12, 8)), rng.standard_normal((12, 8))
+    want, turned = family.nearest(dW, base=W).to_dense(), {"q.weight": W.T.copy()}
 
-    straight = lb.extract_family(base, new, tmp_path / "a", family, dtype="float64")
-    made = lb.extract_family(*turned, tmp_path / "b", family, dtype="float64", fan_in_fan_out=True)
+    lb.extract_family({"q.weight": W}, {"q.weight": W + dW}, tmp_path / "a", family, dtype="float64")
+    lb.extract_family(
+        turned, {"q.weight": (W + dW).T}, tmp_path / "b", family, dtype="float64", fan_in_fan_out=True
+    )
+    lb.convert(tmp_path / "b", tmp_path / "c", P.LoRA(8), base=turned, dtype="float64")
 
-    a, b = (json.loads((tmp_path / x / "adapter_config.json").read_text()) for x in "ab")
-    assert b == a | {"fan_in_fan_out": True}
-    for name, W in base.items():
-        if name.endswith("weight"):
-            one, other = (read(tmp_path / x, name, W) - W for x in "ab")
-            np.testing.assert_allclose(one, other, rtol=0, atol=1e-12)
-    assert made.relative_error == pytest.approx(straight.relative_error, rel=1e-12)
-    assert lb.convert(tmp_path / "b", tmp_path / "b2", P.LoRA(12), base=turned[0]).relative_error < 1e-12
-    config = json.loads((tmp_path / "b2" / "adapter_config.json").read_text())
-    assert config["fan_in_fan_out"] is True
+    configs = [json.loads((tmp_path / x / "adapter_config.json").read_text()) for x in "abc"]
+    assert configs[1] == configs[0] | {"fan_in_fan_out": True}
+    assert configs[2]["fan_in_fan_out"] is True
+    for folder in "abc":
+        found = read(tmp_path / folder, "q.weight", W) - W
+        np.testing.assert_allclose(found, want, rtol=0, atol=1e-12 * np.linalg.norm(W))
+
+
+def test_the_base_of_a_quantized_checkpoint_has_its_scales(tmp_path):
+    stored = np.random.default_rng(0).integers(-8, 8, (12, 8)).astype(ml_dtypes.float8_e4m3fn)
+    scale, W = np.float32([[0.25]]), stored.astype(np.float64) / 4
+    files = tmp_path / "base.safetensors", tmp_path / "tuned.safetensors"
+    save_file({"q.weight": stored, "q.weight_scale": scale}, files[0])
+    save_file({"q.weight": stored, "q.weight_scale": 2 * scale}, files[1])
+
+    made = lb.extract_family(*files, tmp_path, P.IA3("rows"))
+
+    assert made.relative_error <= 1e-12
+    np.testing.assert_allclose(read(tmp_path, "q.weight", W), 2 * W)
 
 
 def test_families_that_are_not_for_such_weights_are_refused(tmp_path):

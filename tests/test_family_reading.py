@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from family_directories import (
     CONFIG,
+    KINDS_IN_FILES,
     MADE,
     NAMES,
     TENSORS,
@@ -41,18 +42,19 @@ def test_extraction_and_conversion_to_lora_keep_the_update(tmp_path, kind, shape
         assert np.linalg.norm(found[name] - want) <= 1e-12 * size(W, dW)
 
 
-@pytest.mark.parametrize("name", MADE)
-def test_the_base_is_asked_for_where_it_is_needed(tmp_path, name):
-    family = MADE[name]
-    base, updates = written(tmp_path / "a", family)
+@pytest.mark.parametrize("kind", KINDS_IN_FILES, ids=lambda kind: kind.name)
+def test_the_base_is_asked_for_where_it_is_needed(tmp_path, kind):
+    shape = (8, 24) if kind.fits(8, 24) else (12, 12)
+    family = kind.make(*shape)
+    base, updates = written(tmp_path / "a", family, *shape)
 
     if isinstance(family, TellsShape) or family.packed:
-        found = as_lora(tmp_path / "a", tmp_path / "b", None)
+        found = as_lora(tmp_path / "a", tmp_path / "b", None, *shape)
         for weight, want in updates.items():
             assert np.linalg.norm(found[weight] - want) <= 1e-12 * size(base[weight], want)
     else:
-        kind = type(family).__name__
-        with pytest.raises(ValueError, match=f"base must be given for {kind} in .*a, whose"):
+        name = type(family).__name__
+        with pytest.raises(ValueError, match=f"base must be given for {name} in .*a, whose"):
             lb.convert(tmp_path / "a", tmp_path / "b", P.LoRA(1))
         assert not (tmp_path / "b").exists()
 
