@@ -23,7 +23,7 @@ from lowrank_blocks.models.journal import Journal
 from lowrank_blocks.models.losses import errors, plain_norm, plain_relative_error
 from lowrank_blocks.models.plans import ModelPlan
 from lowrank_blocks.models.rest import LeftOut, is_embedding, left_out, whole_tensors
-from lowrank_blocks.models.weighing import ModelWeights, WeightsByName, model_weights
+from lowrank_blocks.models.weighing import WeightsByName, model_weights
 from lowrank_blocks.peft.family import Family
 from lowrank_blocks.structures.base import Structure
 
@@ -253,7 +253,7 @@ def extract(
         rest=rest,
         flipped=updates.flipped,
         base=updates.base,
-        metadata=_metadata(inputs, lost, plan, command) | _of_weights(weights),
+        metadata=_metadata(inputs, lost, plan, command) | ({"weights": weights.digests} if weights else {}),
     )
     if journal is not None:
         journal.close()
@@ -284,10 +284,6 @@ def as_ranks(value: object) -> None:
     """Refuse a way to choose ranks that there is not."""
     if value not in RANKS:
         raise ValueError(f"ranks must be one of {', '.join(RANKS)}, got {value!r}.")
-
-
-def _of_weights(weights: ModelWeights | None) -> dict[str, Any]:
-    return {"weights": weights.digests} if weights else {}
 
 
 def _metadata(inputs: Inputs, lost: LeftOut, plan: ModelPlan | None, command: str | None) -> dict[str, Any]:
