@@ -17,6 +17,12 @@ COLOURS = {
     "Sparse": "#8C6D5A",
 }
 OTHER = "#808080"
+CLAIMS = {  # what is proved of the adapter of a family
+    "optimal": "#0072B2",
+    "infimum": "#0072B2",
+    "optimal with one half fixed": "#E69F00",
+    "upper bound": "#D55E00",
+}
 HEAT = "cividis"  # monotone in lightness, safe for colour-blind readers
 HEAT_STOPS = ("#00224E", "#434E6C", "#7D7C78", "#BCAE6C", "#FEE838")  # of HEAT, equally far apart
 

@@ -56,7 +56,8 @@ def deft(t, c, W):
     if c["para"]:
         Q = np.linalg.qr(P)[0]
         return W - Q @ Q.T @ W
-    return W - P @ np.maximum(P, 0).T @ W + P @ t["deft_R"]
+    scale = c["alpha"] / c["r"] if c["alpha"] else 1
+    return W - P @ np.maximum(P, 0).T @ W + scale * P @ t["deft_R"]
 
 
 def gralora(t, c, W):

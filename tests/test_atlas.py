@@ -8,6 +8,7 @@ import pytest
 from command import refused, run
 
 import lowrank_blocks as lb
+from lowrank_blocks._escaping import html
 from lowrank_blocks.peft.registry import ENTRIES, largest
 
 P = lb.peft
@@ -226,6 +227,8 @@ def test_command(files, capsys):
     assert (folder / "atlas.md").read_text(encoding="utf-8") == found.to_markdown()
     assert (folder / "atlas.csv").read_text(encoding="utf-8") == found.to_csv()
     assert (folder / "atlas.json").read_text(encoding="utf-8") == found.to_json()
+    page = (folder / "atlas.html").read_text(encoding="utf-8")
+    assert all(f">{html(row.label)}<" in page for row in found.rows)
     assert (folder / "atlas.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -244,7 +247,12 @@ def test_command_on_checkpoints(files, capsys):
 
     found = lb.atlas_checkpoints(base, tuned, rank=1, include="q")
     assert capsys.readouterr().out == found.to_text()
-    assert sorted(path.name for path in folder.iterdir()) == ["atlas.csv", "atlas.json", "atlas.md"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "atlas.csv",
+        "atlas.html",
+        "atlas.json",
+        "atlas.md",
+    ]
     assert (folder / "atlas.json").read_text(encoding="utf-8") == found.to_json()
 
 

@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch", reason="needs pip install -e '.[test,peft]'
 peft = pytest.importorskip("peft", reason="needs pip install -e '.[test,peft]'")
 pytest.importorskip("safetensors.numpy")
 
-pytestmark = [
+MARKS = [
     pytest.mark.exhaustive,
     pytest.mark.filterwarnings("ignore::FutureWarning"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
@@ -20,6 +20,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Sparse invariant checks are implicitly disabled"),
     pytest.mark.filterwarnings("ignore:Setting boft_n_butterfly_factor to 1"),
 ]
+pytestmark = MARKS
 
 SHAPES = [(12, 12), (8, 24), (24, 8), (9, 7), (10, 13)]
 WRITTEN = [kind for kind in KINDS if not kind.make(12, 12).unwritten]

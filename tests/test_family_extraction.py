@@ -2,11 +2,11 @@
 
 import json
 
+import ml_dtypes
 import numpy as np
 import pytest
-from command import refused, run
 from peft_formulas import tuned
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 import lowrank_blocks as lb
 
@@ -85,6 +85,103 @@ def test_conversion_of_a_lora(tmp_path, family):
         assert made.relative_error <= 1e-12
 
 
+@pytest.mark.parametrize("family", [P.OFT(4), P.GraLoRA(4, k=2)], ids=repr)
+def test_extract_takes_families(tmp_path, family):
+    base, new = checkpoints()
+    given = {"dtype": "float64", "base_model": "a model", "include": "layers.0"}
+
+    made = lb.extract(base, new, tmp_path / "a", structure=family, **given)
+
+    same = lb.extract_family(base, new, tmp_path / "b", family, **given)
+    assert (made.table, made.relative_error) == (same.table, same.relative_error)
+    assert [row[0] for row in made.table.rows] == ["layers.0.query.weight"]
+    assert dict(made.left_out.rows) == {
+        "layers.0.query.bias": "not 2-D: shape (12,)",
+        "layers.1.query.weight": "not included",
+    }
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"rank": 4},
+        {"budget": 0},
+        {"ranks": "uniform"},
+        {"format": "lora"},
+        {"save_rest": True},
+        {"plan": 1},
+        {"row_weights": {}},
+        {"col_weights": {}},
+        {"executor": 1},
+        {"command": "a"},
+    ],
+    ids=str,
+)
+def test_what_a_family_has_no_use_for_is_refused(tmp_path, given):
+    (name,) = given
+    with pytest.raises(TypeError, match=f"{name} must not come with a family"):
+        lb.extract(*checkpoints(), tmp_path / "out", structure=P.OFT(4), **given)
+    assert not (tmp_path / "out").exists()
+
+
+def test_embeddings_are_left_out(tmp_path):
+    base, new = checkpoints()
+    base["embed_tokens.weight"], new["embed_tokens.weight"] = np.eye(9), 2 * np.eye(9)
+
+    made = lb.extract_family(base, new, tmp_path, P.LoRA(2))
+
+    assert ("embed_tokens.weight", "embedding") in made.left_out.rows
+    assert len(made.table.rows) == 2
+
+
+@pytest.mark.parametrize("family", [P.LoRA(3), P.GraLoRA(4, k=2), P.HiRA(2), P.IA3("rows")], ids=repr)
+def test_weights_stored_as_in_and_out(tmp_path, family):
+    """The same as for the transposed weights, but for the field that says so; and back without a loss."""
+    rng = np.random.default_rng(0)
+    W, dW = rng.standard_normal((12, 8)), rng.standard_normal((12, 8))
+    want, turned = family.nearest(dW, base=W).to_dense(), {"q.weight": W.T.copy()}
+
+    lb.extract_family({"q.weight": W}, {"q.weight": W + dW}, tmp_path / "a", family, dtype="float64")
+    lb.extract_family(
+        turned, {"q.weight": (W + dW).T}, tmp_path / "b", family, dtype="float64", fan_in_fan_out=True
+    )
+    lb.convert(tmp_path / "b", tmp_path / "c", P.LoRA(8), base=turned, dtype="float64")
+
+    configs = [json.loads((tmp_path / x / "adapter_config.json").read_text()) for x in "abc"]
+    assert configs[1] == configs[0] | {"fan_in_fan_out": True}
+    assert configs[2]["fan_in_fan_out"] is True
+    for folder in "abc":
+        found = read(tmp_path / folder, "q.weight", W) - W
+        np.testing.assert_allclose(found, want, rtol=0, atol=1e-12 * np.linalg.norm(W))
+
+
+def test_the_base_of_a_quantized_checkpoint_has_its_scales(tmp_path):
+    stored = np.random.default_rng(0).integers(-8, 8, (12, 8)).astype(ml_dtypes.float8_e4m3fn)
+    scale, W = np.float32([[0.25]]), stored.astype(np.float64) / 4
+    files = tmp_path / "base.safetensors", tmp_path / "tuned.safetensors"
+    save_file({"q.weight": stored, "q.weight_scale": scale}, files[0])
+    save_file({"q.weight": stored, "q.weight_scale": 2 * scale}, files[1])
+
+    made = lb.extract_family(*files, tmp_path, P.IA3("rows"))
+
+    assert made.relative_error <= 1e-12
+    np.testing.assert_allclose(read(tmp_path, "q.weight", W), 2 * W)
+
+
+def test_families_that_are_not_for_such_weights_are_refused(tmp_path):
+    base, new = checkpoints()
+    with pytest.raises(
+        ValueError, match=r"family must fit a matrix, got OFT.*'layers.0.query.weight' must be stored"
+    ):
+        lb.extract_family(base, new, tmp_path / "a", P.OFT(4), fan_in_fan_out=True)
+    fits = {"q.weight": P.MiSS(2).nearest(np.eye(4))}
+    with pytest.raises(ValueError, match=r"'q.weight' must be stored with output features first for MiSS"):
+        P.write(tmp_path / "a", fits, flipped=["q.weight"])
+    P.write(tmp_path / "a", fits, flipped=["other.weight"])
+
+
 def test_a_matrix_that_the_family_does_not_fit_is_named(tmp_path):
     base, new = checkpoints()
     base["odd.weight"], new["odd.weight"] = np.eye(9), 2 * np.eye(9)
@@ -118,70 +215,3 @@ def test_bad_input(tmp_path):
         lb.convert(tmp_path, tmp_path / "out", P.OFT(2))
     with pytest.raises(ValueError, match="dtype must be one of"):
         lb.convert(tmp_path, tmp_path / "out", P.LoRA(1), dtype="int8")
-
-
-# The command.
-
-
-@pytest.fixture
-def files(tmp_path):
-    base, new = checkpoints()
-    np.savez(tmp_path / "base.npz", **base)
-    np.savez(tmp_path / "tuned.npz", **new)
-    names = [name for name in base if name.endswith("weight")]
-    P.write(tmp_path / "lora", {name: P.LoRA(3).nearest(new[name] - base[name]) for name in names})
-    return tmp_path
-
-
-def test_command_on_checkpoints(files, capsys):
-    base, new = files / "base.npz", files / "tuned.npz"
-
-    assert run("convert", "--base", base, "--tuned", new, "--family", "oft:4", "--out", files / "a") == 0
-
-    out = capsys.readouterr().out
-    made = lb.extract_family(base, new, files / "b", P.OFT(4))
-    assert out == (
-        f"{made.table.to_text()}relative error {made.relative_error:.4g}, as stored {made.stored:.4g}\n"
-    )
-    for name in ("adapter_config.json", "adapter_model.safetensors"):
-        assert (files / "a" / name).read_bytes() == (files / "b" / name).read_bytes()
-
-
-def test_command_on_an_adapter(files, capsys):
-    assert (
-        run("convert", files / "lora", "--family", "GraLoRA:4x2", "--dtype", "float64", "--out", files / "a")
-        == 0
-    )
-
-    out = capsys.readouterr().out
-    made = lb.convert(files / "lora", files / "b", P.GraLoRA(4, k=2), dtype="float64")
-    assert out.startswith(made.table.to_text())
-
-
-def test_command_names_what_does_not_fit(files, capsys):
-    base, new = checkpoints()
-    np.savez(files / "base.npz", **base, odd=np.eye(9))
-    np.savez(files / "tuned.npz", **new, odd=2 * np.eye(9))
-    arguments = ["--base", files / "base.npz", "--tuned", files / "tuned.npz", "--out", files / "a"]
-
-    assert run("convert", *arguments, "--family", "c3a:4") == 1
-    assert "odd is left out: b must divide the rows" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["lora", "--family", "nothing"], "must be one of"),
-        (["lora", "--family", "lora:a"], "must have numbers such as 8 or 8x2 after the colon, got 'lora:a'"),
-        (["lora", "--family", "lora:0"], "r must be a positive integer, got 0"),
-        (["lora", "--family", "lora:1x2x3"], "write lb.peft.LoRA"),
-        (["--family", "lora:1"], "exactly one of ADAPTER and --tuned must be given"),
-        (["--family", "lora:1", "--tuned", "tuned.npz"], "--base and --tuned must both be given"),
-        (["lora", "--family", "lora:1", "--include", "q"], "--include must come with --base and --tuned"),
-        (["lora", "--family", "oft:4"], "base must be given for OFT"),
-    ],
-)
-def test_command_refuses(arguments, message, files, capsys, monkeypatch):
-    monkeypatch.chdir(files)
-
-    assert message in refused(capsys, "convert", *arguments, "--out", "new")

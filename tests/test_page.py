@@ -2,10 +2,10 @@
 
 import re
 from collections import Counter
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from html_pages import Read, rows_of
 from models_of import HOSTILE, compared, layers
 
 import lowrank_blocks as lb
@@ -15,54 +15,6 @@ from lowrank_blocks.reports._curve import curve_figure
 from lowrank_blocks.reports._words import verdict
 from lowrank_blocks.reports.modules import module_grid
 from lowrank_blocks.reports.page import to_page
-
-_VOID = {"meta", "input", "br", "wbr", "img", "link", "path", "circle"}
-
-
-class Read(HTMLParser):
-    """Elements in order as (tag, attributes, text), each text with that of all elements inside."""
-
-    def __init__(self, page):
-        super().__init__()
-        self.found, self.stack = [], []
-        self.feed(page)
-        self.close()
-        assert self.stack == [], "every element is closed"
-
-    def handle_starttag(self, tag, attrs):
-        assert len(dict(attrs)) == len(attrs), "no attribute twice"
-        element = [tag, dict(attrs), "", [t for t, *_ in self.stack]]
-        self.found.append(element)
-        if tag not in _VOID or (tag == "circle" and not self.get_starttag_text().endswith("/>")):
-            self.stack.append(element)
-
-    def handle_startendtag(self, tag, attrs):
-        self.found.append([tag, dict(attrs), "", [t for t, *_ in self.stack]])
-
-    def handle_endtag(self, tag):
-        assert self.stack.pop()[0] == tag
-
-    def handle_data(self, data):
-        for element in self.stack:
-            element[2] += data
-
-    def of(self, tag, **attributes):
-        wanted = {name.replace("_", "-"): value for name, value in attributes.items()}
-        return [e for e in self.found if e[0] == tag and wanted.items() <= e[1].items()]
-
-
-def rows_of(read, table):
-    """Return the rows of the tbody of one table, as lists of (text, attributes)."""
-    rows, inside = [], False
-    for tag, attributes, text, above in read.found:
-        if tag == "table":
-            inside = attributes == table
-        elif inside and tag == "tr" and "tbody" in above:
-            rows.append([])
-        elif inside and tag in {"td", "th"} and "tbody" in above:
-            rows[-1].append((text, attributes))
-    return rows
-
 
 MODEL = compared(*layers(3))
 PAGE = to_page(MODEL, title="A model", details={"command": "a <b> & 'c'", "versions": "1"})

@@ -3,10 +3,14 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from models_of import HOSTILE, compared, layers
 
+import lowrank_blocks as lb
 from lowrank_blocks._escaping import printable
+from lowrank_blocks.models.comparison import ModelComparison
+from lowrank_blocks.reports.atlas_page import atlas_page
 from lowrank_blocks.reports.page import to_page
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -25,6 +29,8 @@ _FLAGS = (
 NAMES = tuple(layers(6))
 MODEL = compared(*NAMES)
 MOST_HOSTILE = compared(*HOSTILE)
+ATLAS = lb.atlas(np.random.default_rng(0).standard_normal((8, 12)), np.ones((8, 12)), rank=2)
+ATLASES = lb.atlas_checkpoints(*({name: k * np.eye(8) for name in HOSTILE} for k in (1, 3)), rank=1)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +51,8 @@ def opened(browser, tmp_path):
 
     def opened(comparison, width=1280, scheme="light", **settings):
         path = Path(tmp_path) / "page.html"
-        path.write_text(to_page(comparison, **settings), encoding="utf-8")
+        page = to_page if isinstance(comparison, ModelComparison) else atlas_page
+        path.write_text(page(comparison, **settings), encoding="utf-8")
         screen = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
         browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
         media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
@@ -153,6 +160,33 @@ def test_hostile_names_are_text(opened):
     assert column(page, 0) == [HOSTILE[0]]
 
 
+def test_atlas_sorts_and_filters(opened):
+    page = opened(ATLAS, scheme="dark")
+    rows = ATLAS.rows
+
+    assert column(page, 0) == [row.label for row in rows]
+    head(page, "numbers").click()
+    assert column(page, 0) == [row.label for row in sorted(rows, key=lambda row: row.n_parameters)]
+    head(page, "gap").click()
+    gaps = sorted(rows, key=lambda row: float("inf") if row.gap is None else row.gap)
+    assert column(page, 4)[-1] == ""
+    assert sorted(column(page, 0)) == sorted(row.label for row in gaps)
+    choose(page, "upper bound")
+    assert set(column(page, 5)) == {"upper bound"}
+    page.find_element("id", "filter").send_keys("dora")
+    assert [label.split("(")[0] for label in column(page, 0)] == ["DoRA"]
+    dark = page.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert max(int(x) for x in dark.removeprefix("rgb(").removesuffix(")").split(",")) < 64
+
+
+def test_atlas_of_a_model_shows_one_matrix_by_choice(opened):
+    page = opened(ATLASES)
+
+    assert len(column(page, 0)) == sum(len(c.rows) for c in ATLASES.comparisons.values())
+    choose(page, HOSTILE[0])
+    assert set(column(page, 0)) == {HOSTILE[0]}
+
+
 def test_no_script_but_its_own_may_run(browser, opened):
     page = opened(MODEL)
     page.execute_script(
@@ -165,7 +199,11 @@ def test_no_script_but_its_own_may_run(browser, opened):
 
 
 @pytest.mark.parametrize("width", [360, 768, 1280])
-@pytest.mark.parametrize("comparison", [compared("q"), MODEL, MOST_HOSTILE], ids=["one", "layers", "hostile"])
+@pytest.mark.parametrize(
+    "comparison",
+    [compared("q"), MODEL, MOST_HOSTILE, ATLAS, ATLASES],
+    ids=["one", "layers", "hostile", "atlas", "atlas of a model"],
+)
 def test_the_page_does_not_scroll_sideways(opened, comparison, width):
     page = opened(comparison, width, title="a" * 200, details={"b" * 200: "c" * 200})
 

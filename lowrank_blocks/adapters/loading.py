@@ -29,7 +29,7 @@ _VARIANTS = (
     "target_parameters",
     "trainable_token_indices",
 )
-_PLAIN_STARTS = (True, False, None, "gaussian", "orthogonal", "eva")  # that leave the base as it is
+PLAIN_STARTS = (True, False, None, "gaussian", "orthogonal", "eva")  # that leave the base as it is
 _ENDS = {
     "lora_A.weight": ("lora_A.weight", "lora_B.weight"),
     "lora_embedding_A": ("lora_embedding_A", "lora_embedding_B"),
@@ -73,11 +73,8 @@ def load_adapter(path: str | os.PathLike[str]) -> Adapter:
            [0., 0., 0.]])
     """
     folder = Path(path)
-    config = _config(folder / CONFIG)
-    tensors = folder / TENSORS
-    if not tensors.is_file():
-        raise CheckpointError(f"{folder} must hold {TENSORS}, got none.")
-    file = SafetensorsCheckpoint(folder, [tensors])
+    config = _plain(folder / CONFIG)
+    file, tensors = read_tensors(folder), folder / TENSORS
     keys, whole = _sorted_keys(file, tensors)
     shapes = {name: _shape(file, name, pair, tensors) for name, pair in keys.items()}
     names = tuple(keys)
@@ -98,8 +95,15 @@ def load_adapter(path: str | os.PathLike[str]) -> Adapter:
     )
 
 
-def _config(file: Path) -> dict[str, Any]:
-    """Return the configuration of an adapter, or refuse one whose update is not B A."""
+def read_tensors(folder: Path) -> SafetensorsCheckpoint:
+    """Return the tensors of an adapter directory, of which headers are read."""
+    if not (folder / TENSORS).is_file():
+        raise CheckpointError(f"{folder} must hold {TENSORS}, got none.")
+    return SafetensorsCheckpoint(folder, [folder / TENSORS])
+
+
+def read_config(file: Path) -> dict[str, Any]:
+    """Return the configuration of an adapter."""
     if not file.is_file():
         raise CheckpointError(f"{file.parent} must be an adapter directory, got no {file.name} there.")
     try:
@@ -108,6 +112,12 @@ def _config(file: Path) -> dict[str, Any]:
         config = None
     if not isinstance(config, dict):
         raise CheckpointError(f"{file} must be a JSON object.")
+    return config
+
+
+def _plain(file: Path) -> dict[str, Any]:
+    """Return the configuration, if it is that of an adapter whose update is B A."""
+    config = read_config(file)
     kind = config.get("peft_type")
     if kind != "LORA":
         raise CheckpointError(
@@ -119,7 +129,7 @@ def _config(file: Path) -> dict[str, Any]:
             f"{file} must be of plain LoRA, got {used}, with which the update is not B A alone."
         )
     start = config.get("init_lora_weights", True)
-    if start not in _PLAIN_STARTS:
+    if start not in PLAIN_STARTS:
         raise CheckpointError(
             f"{file} must be for the weights of the base, got init_lora_weights={start!r}, which changes "
             "them; convert it first, by path_initial_model_for_weight_conversion of PEFT's save_pretrained."
@@ -152,10 +162,15 @@ def _sorted_keys(
             raise CheckpointError(
                 f"{where}: tensor {key!r} must belong to a pair of plain LoRA, got none for it."
             )
-        whole[key.removeprefix(PREFIX).replace(".base_layer.", ".")] = key
+        whole[whole_name(key)] = key
     if not factors:
         raise CheckpointError(f"{where} must hold factors of LoRA, got none.")
     return factors, whole
+
+
+def whole_name(key: str) -> str:
+    """Return the name in the base model of a tensor that is stored whole."""
+    return key.removeprefix(PREFIX).replace(".base_layer.", ".")
 
 
 def _shape(file: SafetensorsCheckpoint, name: str, pair: tuple[str, str], where: Path) -> tuple[int, int]:
@@ -173,8 +188,8 @@ def _shape(file: SafetensorsCheckpoint, name: str, pair: tuple[str, str], where:
 def _scale(config: Mapping[str, Any], name: str, rank: int, file: Path) -> float:
     """Return what the product of the factors of a weight is multiplied by."""
     module = name.removesuffix(".weight")
-    said = _of_pattern(config, "rank_pattern", module, config.get("r", _DEFAULT), file)
-    alpha = _of_pattern(config, "alpha_pattern", module, config.get("lora_alpha", _DEFAULT), file)
+    said = of_pattern(config, "rank_pattern", module, config.get("r", _DEFAULT), file)
+    alpha = of_pattern(config, "alpha_pattern", module, config.get("lora_alpha", _DEFAULT), file)
     if said != rank:
         raise CheckpointError(f"{file} must give {name!r} the rank of its factors, {rank}, got {said!r}.")
     if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not math.isfinite(alpha):
@@ -182,7 +197,7 @@ def _scale(config: Mapping[str, Any], name: str, rank: int, file: Path) -> float
     return alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
 
 
-def _of_pattern(config: Mapping[str, Any], pattern: str, module: str, default: Any, file: Path) -> Any:
+def of_pattern(config: Mapping[str, Any], pattern: str, module: str, default: Any, file: Path) -> Any:
     """Return what a pattern of the configuration says of a module, by PEFT's rule."""
     entries = config.get(pattern) or {}
     if not isinstance(entries, dict):

@@ -56,9 +56,14 @@ class Updates:
 
     def read(self, name: str) -> Array:
         """Return one update, output features first, in float64 if either source is that, else float32."""
-        before, after = (self._weight(checkpoint, name) for checkpoint in (self.base, self.tuned))
+        before, after = (stored_weight(checkpoint, name) for checkpoint in (self.base, self.tuned))
         update = np.subtract(after, before, dtype=np.result_type(after, before))
         return update.T if name in self._flipped else update
+
+    def weight(self, name: str) -> Array:
+        """Return the weight of the base, output features first, as wide as `read` gives updates."""
+        weight = stored_weight(self.base, name)
+        return weight.T if name in self._flipped else weight
 
     def only(self, name: str) -> Updates:
         """Return one update, cheap to send to another process."""
@@ -82,11 +87,6 @@ class Updates:
     def flipped(self) -> frozenset[str]:
         """Names of the matrices that are stored as (in, out)."""
         return self._flipped
-
-    def _weight(self, checkpoint: Checkpoint, name: str) -> Array:
-        weight = widened(checkpoint.read(name), copy=False)
-        scale = scale_of(name, checkpoint.tensors)
-        return weight if scale is None else dequantized(weight, checkpoint.read(scale), name, scale)
 
 
 def iter_updates(
@@ -150,6 +150,13 @@ def iter_updates(
         )
     flipped = frozenset(n for n in names if _is_flipped(n, before, fan_in_fan_out))
     return Updates(before, after, tuple(names), skipped, flipped)
+
+
+def stored_weight(checkpoint: Checkpoint, name: str) -> Array:
+    """Return a matrix as it is stored, in float64 or float32; a quantized one with its scale."""
+    weight = widened(checkpoint.read(name), copy=False)
+    scale = scale_of(name, checkpoint.tensors)
+    return weight if scale is None else dequantized(weight, checkpoint.read(scale), name, scale)
 
 
 def _reason(

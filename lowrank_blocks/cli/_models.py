@@ -48,10 +48,15 @@ def refuse(args: argparse.Namespace, without: str) -> None:
             raise ValueError(f"--{option.replace('_', '-')} must come with --base and --tuned, {without}.")
 
 
-def opened(args: argparse.Namespace) -> Updates:
-    """Return the updates that the options ask for."""
+def require_both(args: argparse.Namespace) -> None:
+    """Refuse one checkpoint without the other."""
     if args.base is None or args.tuned is None:
         raise ValueError("--base and --tuned must both be given.")
+
+
+def opened(args: argparse.Namespace) -> Updates:
+    """Return the updates that the options ask for."""
+    require_both(args)
     return iter_updates(
         args.base,
         args.tuned,

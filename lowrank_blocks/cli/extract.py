@@ -8,6 +8,7 @@ from typing import Any
 
 from lowrank_blocks.cli import _models
 from lowrank_blocks.cli._arguments import count, positive
+from lowrank_blocks.cli._families import add_family, report
 from lowrank_blocks.cli._parser import Commands, formatted
 from lowrank_blocks.cli._streams import write
 from lowrank_blocks.cli._structures import add_structures, structures
@@ -20,6 +21,7 @@ examples:
   lowrank-blocks extract --base base --tuned tuned --rank 16 --out adapter
   lowrank-blocks extract --base base --tuned tuned --structure localized --ranks uniform --out adapter
   lowrank-blocks extract --base base --tuned tuned --ranks plan --save-rest --dtype bfloat16 --out adapter
+  lowrank-blocks extract --base base --tuned tuned --family oft:16 --out adapter
 """
 
 
@@ -29,7 +31,8 @@ def add_to(commands: Commands) -> None:
         "extract",
         help="write the difference of two checkpoints as an adapter that PEFT loads",
         description="Write the best approximation of the difference of two checkpoints as a PEFT adapter:\n"
-        "LoRA for the global structure, GraLoRA or BD-LoRA where they hold the blocks with fewer numbers.\n"
+        "LoRA for the global structure, GraLoRA or BD-LoRA where they hold the blocks with fewer numbers;\n"
+        "or, with --family, as the nearest adapter of a family of PEFT.\n"
         "What the adapter cannot hold is listed with its share of the difference.",
         epilog=_EXAMPLES,
         formatter_class=formatted,
@@ -43,6 +46,7 @@ def add_to(commands: Commands) -> None:
         metavar="A",
         help="in place of --base and --tuned: a LoRA adapter to make smaller",
     )
+    add_family(sub, "in place of a structure and a budget, a family of PEFT")
     add_structures(sub, "of all matrices (default global), or with --ranks plan one of the candidates")
     add("--blocks", type=positive, default=4, metavar="K", help="parts of each axis (default 4)")
     add("--rank", type=count, default=16, metavar="R", help="budget: R·(m+n) for each matrix (default 16)")
@@ -62,6 +66,8 @@ def add_to(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Extract the adapter, and print what was lost."""
+    if args.family is not None:
+        return _of_family(args)
     if args.adapter is None:
         return _of_checkpoints(args)
     if args.base is not None or args.tuned is not None:
@@ -71,6 +77,41 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("--save-rest must come with --base and --tuned, not with --adapter.")
     write(f"{recompress_adapter(args.adapter, args.out, **_options(args))}\n")
     return 0
+
+
+_NOT_OF_FAMILIES = {
+    "adapter": None,
+    "structure": None,
+    "blocks": 4,
+    "rank": 16,
+    "budget": None,
+    "ranks": "adaptive",
+    "format": None,
+    "save_rest": False,
+    "workers": 1,
+    "dask": None,
+    "dry_run": False,
+}
+
+
+def _of_family(args: argparse.Namespace) -> int:
+    for option, default in _NOT_OF_FAMILIES.items():
+        if getattr(args, option) != default:
+            raise ValueError(f"--{option.replace('_', '-')} must not be given with --family.")
+    _models.require_both(args)
+    return report(
+        extract(
+            args.base,
+            args.tuned,
+            args.out,
+            structure=args.family,
+            dtype=args.dtype,
+            base_model=args.base_model,
+            include=args.include,
+            exclude=args.exclude,
+            fan_in_fan_out=_models.LAYOUTS[args.fan_in_fan_out],
+        )
+    )
 
 
 def _of_checkpoints(args: argparse.Namespace) -> int:

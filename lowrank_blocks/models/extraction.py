@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from lowrank_blocks._tables import Table
 from lowrank_blocks._version import __version__
@@ -18,11 +18,13 @@ from lowrank_blocks.checkpoints.updates import iter_updates
 from lowrank_blocks.files import require_writable
 from lowrank_blocks.models.approximating import approximated
 from lowrank_blocks.models.beside import Inputs, inputs_beside
+from lowrank_blocks.models.families import FamilyExtraction, extract_family
 from lowrank_blocks.models.journal import Journal
 from lowrank_blocks.models.losses import errors, plain_norm, plain_relative_error
 from lowrank_blocks.models.plans import ModelPlan
 from lowrank_blocks.models.rest import LeftOut, is_embedding, left_out, whole_tensors
-from lowrank_blocks.models.weighing import ModelWeights, WeightsByName, model_weights
+from lowrank_blocks.models.weighing import WeightsByName, model_weights
+from lowrank_blocks.peft.family import Family
 from lowrank_blocks.structures.base import Structure
 
 RANKS = ("adaptive", "uniform")
@@ -91,12 +93,52 @@ class Extraction:
         return self.table.short().to_html()
 
 
+@overload
+def extract(
+    base: Source,
+    tuned: Source,
+    out: str | os.PathLike[str],
+    *,
+    structure: Family,
+    dtype: str = "float32",
+    base_model: str | None = None,
+    include: str | None = None,
+    exclude: str | None = None,
+    fan_in_fan_out: bool | None = None,
+) -> FamilyExtraction: ...
+
+
+@overload
 def extract(
     base: Source,
     tuned: Source,
     out: str | os.PathLike[str],
     *,
     structure: Structure | Sequence[Structure] | None = None,
+    plan: ModelPlan | None = None,
+    budget: int | None = None,
+    rank: int | None = None,
+    ranks: str = "adaptive",
+    format: str | None = None,
+    dtype: str = "float32",
+    base_model: str | None = None,
+    save_rest: bool = False,
+    include: str | None = None,
+    exclude: str | None = None,
+    fan_in_fan_out: bool | None = None,
+    row_weights: WeightsByName | None = None,
+    col_weights: WeightsByName | None = None,
+    executor: Executor | None = None,
+    command: str | None = None,
+) -> Extraction: ...
+
+
+def extract(
+    base: Source,
+    tuned: Source,
+    out: str | os.PathLike[str],
+    *,
+    structure: Structure | Sequence[Structure] | Family | None = None,
     plan: ModelPlan | None = None,
     budget: int | None = None,
     rank: int | None = None,
@@ -112,7 +154,7 @@ def extract(
     col_weights: WeightsByName | None = None,
     executor: Executor | None = None,
     command: str | None = None,
-) -> Extraction:
+) -> Extraction | FamilyExtraction:
     """Write the difference of two checkpoints as an adapter that PEFT loads.
 
     Weights of embeddings, biases and norms are left out and listed with their share of the difference.
@@ -124,8 +166,9 @@ def extract(
     out : path
         The adapter directory. While work is under way a journal in it keeps what is finished; a run that
         was interrupted goes on from there.
-    structure : Structure or sequence of Structure
-        Of all matrices; of several, `plan` chooses one for every matrix.
+    structure : Structure, sequence of Structure, or Family
+        Of all matrices; of several, `plan` chooses one for every matrix. A family such as ``lb.peft.OFT(8)``
+        has its own numbers, so that no budget comes with it: see `extract_family`, which does the work.
     plan : ModelPlan
         In place of `structure` and a budget: structures and ranks, from `plan`.
     budget, rank : int
@@ -145,7 +188,7 @@ def extract(
 
     Returns
     -------
-    Extraction
+    Extraction or FamilyExtraction
 
     Raises
     ------
@@ -167,6 +210,16 @@ def extract(
     ----------  -------------------  -----  ------
     query.bias  not 2-D: shape (4,)  2.000  0.1379
     """
+    if isinstance(structure, Family):
+        _refuse_with_family(
+            plan=plan, budget=budget, rank=rank, format=format, row_weights=row_weights,
+            col_weights=col_weights, executor=executor, command=command,
+            ranks=None if ranks == "adaptive" else ranks, save_rest=save_rest or None,
+        )  # fmt: skip
+        return extract_family(
+            base, tuned, out, structure, dtype=dtype, base_model=base_model, include=include,
+            exclude=exclude, fan_in_fan_out=fan_in_fan_out,
+        )  # fmt: skip
     _check(structure, plan, ranks, row_weights is not None or col_weights is not None)
     folder = Path(out)
     updates = iter_updates(base, tuned, include=include, exclude=exclude, fan_in_fan_out=fan_in_fan_out)
@@ -200,12 +253,19 @@ def extract(
         rest=rest,
         flipped=updates.flipped,
         base=updates.base,
-        metadata=_metadata(inputs, lost, plan, command) | _of_weights(weights),
+        metadata=_metadata(inputs, lost, plan, command) | ({"weights": weights.digests} if weights else {}),
     )
     if journal is not None:
         journal.close()
     plain = plain_relative_error(made) if weights else None
     return Extraction(written, *errors(made, written), lost, solved.failed, plan, plain)
+
+
+def _refuse_with_family(**given: object) -> None:
+    """Refuse arguments that a family has no use for."""
+    for name, value in given.items():
+        if value is not None:
+            raise TypeError(f"{name} must not come with a family, whose setting says all, got {value!r}.")
 
 
 def _check(structure: object, plan: object, ranks: object, weighted: bool) -> None:
@@ -224,10 +284,6 @@ def as_ranks(value: object) -> None:
     """Refuse a way to choose ranks that there is not."""
     if value not in RANKS:
         raise ValueError(f"ranks must be one of {', '.join(RANKS)}, got {value!r}.")
-
-
-def _of_weights(weights: ModelWeights | None) -> dict[str, Any]:
-    return {"weights": weights.digests} if weights else {}
 
 
 def _metadata(inputs: Inputs, lost: LeftOut, plan: ModelPlan | None, command: str | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Adapters of any family from two checkpoints, or from a LoRA."""
+"""Adapters of any family from two checkpoints, or from an adapter of another family."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from pathlib import Path
 
 from lowrank_blocks._tables import Table
 from lowrank_blocks._validation import Matrix
-from lowrank_blocks.adapters.loading import load_adapter
 from lowrank_blocks.checkpoints.opening import Source, open_checkpoint
-from lowrank_blocks.checkpoints.updates import iter_updates
+from lowrank_blocks.checkpoints.tensors import Checkpoint
+from lowrank_blocks.checkpoints.updates import iter_updates, stored_weight
+from lowrank_blocks.models.rest import is_embedding
 from lowrank_blocks.peft.family import Family, Fit
+from lowrank_blocks.peft.reading import read_adapter
 from lowrank_blocks.peft.target import Target
-from lowrank_blocks.peft.writing import Member, as_stored, write_members
+from lowrank_blocks.peft.writing import Member, as_stored, require_conv1d, write_members
 
 _COLUMNS = ("name", "n_parameters", "relative_error", "stored", "guarantee")
 
@@ -37,6 +39,8 @@ class FamilyExtraction:
         The same of all matrices together.
     failed : dict of str to str
         Matrices that the family does not fit, with the reason.
+    left_out : Table
+        Tensors that no family is for, such as biases and embeddings, with the reason.
     """
 
     path: Path
@@ -45,6 +49,7 @@ class FamilyExtraction:
     relative_error: float
     stored: float
     failed: Mapping[str, str]
+    left_out: Table
 
     def __str__(self) -> str:
         return str(self.table)
@@ -56,7 +61,17 @@ class FamilyExtraction:
         )
 
 
-_Read = Callable[[], tuple[Matrix, Matrix | None]]
+_Read = Callable[[str], tuple[Matrix, Matrix | None]]
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """Updates with the weights that they are for, where these are known."""
+
+    names: Iterable[str]
+    read: _Read
+    flipped: frozenset[str]
+    left_out: Mapping[str, str]
 
 
 def extract_family(
@@ -69,6 +84,7 @@ def extract_family(
     base_model: str | None = None,
     include: str | None = None,
     exclude: str | None = None,
+    fan_in_fan_out: bool | None = None,
 ) -> FamilyExtraction:
     """Write the difference of two checkpoints as the nearest adapter of a family.
 
@@ -83,7 +99,9 @@ def extract_family(
     dtype, base_model : optional
         As for `lb.peft.write`.
     include, exclude : optional
-        Regular expressions that choose matrices by name.
+        Regular expressions that choose matrices by name. Those of embeddings are left out in any case.
+    fan_in_fan_out : bool, optional
+        Whether weights are stored as (in, out); see `iter_updates`. PEFT has not all families for those.
 
     Returns
     -------
@@ -92,7 +110,7 @@ def extract_family(
     Raises
     ------
     TypeError, ValueError
-        If `family` is none, weights are stored as (in, out), no matrix fits, or as for `lb.peft.write`.
+        If `family` is none, no matrix fits, or as for `lb.peft.write`.
 
     Examples
     --------
@@ -102,10 +120,14 @@ def extract_family(
     ...     lb.extract_family(base, tuned, folder, lb.peft.IA3("rows")).relative_error
     0.0
     """
-    updates = iter_updates(base, tuned, include=include, exclude=exclude)
-    _require_straight(updates.flipped)
-    reads = ((name, _reader(updates.read, updates.base.read, name)) for name in updates.names)
-    return _written(reads, Path(out), family, dtype, base_model)
+    updates = iter_updates(base, tuned, include=include, exclude=exclude, fan_in_fan_out=fan_in_fan_out)
+    updates = updates.without({name: "embedding" for name in updates.names if is_embedding(name)})
+
+    def read(name: str) -> tuple[Matrix, Matrix | None]:
+        return updates.read(name), updates.weight(name)
+
+    wanted = _Wanted(updates.names, read, updates.flipped, updates.skipped)
+    return _written(wanted, Path(out), family, dtype, base_model)
 
 
 def convert(
@@ -117,18 +139,20 @@ def convert(
     dtype: str = "float32",
     base_model: str | None = None,
 ) -> FamilyExtraction:
-    """Write the nearest adapter of a family to a LoRA.
+    """Write the nearest adapter of a family to an adapter of any family.
 
     Parameters
     ----------
     adapter : path
-        A LoRA directory, as `load_adapter` reads it.
+        An adapter directory of a family of `lowrank_blocks.peft`, as PEFT or `lb.peft.write` writes it.
     out : path
         The directory of the new adapter.
     family : Family
         Such as ``lb.peft.GraLoRA(8, k=2)``, with one setting for all matrices.
     base : path or dict of str to array_like, optional
-        The checkpoint that the adapter is for; families that multiply the weight need it.
+        The checkpoint that the adapter is for. It is needed if what one of the families adds depends on the
+        weight, or if the file does not tell its shape, as those of `SHiRA`, `MiSS`, `FourierFT`, `WaveFT`,
+        `VeRA` and `RandLoRA` do not.
     dtype, base_model : optional
         As for `lb.peft.write`.
 
@@ -139,7 +163,8 @@ def convert(
     Raises
     ------
     TypeError, ValueError
-        As for `extract_family`; or if the adapter cannot be read or is for embeddings.
+        As for `extract_family`; or if a setting or a tensor of the adapter is not understood: the message
+        names the file, the field and the value.
 
     Examples
     --------
@@ -150,41 +175,35 @@ def convert(
     ...     round(lb.convert(old, new, lb.peft.GraLoRA(2, k=2)).relative_error, 6)
     0.0
     """
-    source = load_adapter(adapter)
-    _require_straight(frozenset(source.flipped) | frozenset(source.embeddings))
     weights = None if base is None else open_checkpoint(base)
+    source = read_adapter(adapter, weights)
 
-    def product(name: str) -> Matrix:
-        b, a = source.read(name)
-        return b @ a
+    def read(name: str) -> tuple[Matrix, Matrix | None]:
+        weight = None if weights is None else _straight(weights, name, name in source.flipped)
+        return source.update(name, weight), weight
 
-    reads = (
-        (name, _reader(product, None if weights is None else weights.read, name)) for name in source.names
-    )
-    return _written(reads, Path(out), family, dtype, base_model)
-
-
-def _reader(update: Callable[[str], Matrix], weight: Callable[[str], Matrix] | None, name: str) -> _Read:
-    return lambda: (update(name), None if weight is None else weight(name))
+    whole = dict.fromkeys(source.whole, "stored whole")
+    wanted = _Wanted(source.members, read, source.flipped, whole)
+    return _written(wanted, Path(out), family, dtype, base_model)
 
 
-def _require_straight(names: frozenset[str]) -> None:
-    if names:
-        raise ValueError(
-            f"weights must be those of linear layers with output features first, got {min(names)!r}."
-        )
+def _straight(checkpoint: Checkpoint, name: str, flipped: bool) -> Matrix:
+    weight = stored_weight(checkpoint, name)
+    return weight.T if flipped else weight
 
 
 def _written(
-    reads: Iterable[tuple[str, _Read]], out: Path, family: Family, dtype: str, base_model: str | None
+    wanted: _Wanted, out: Path, family: Family, dtype: str, base_model: str | None
 ) -> FamilyExtraction:
     if not isinstance(family, Family):
         raise TypeError(f"family must be a family with its setting such as lb.peft.LoRA(8), got {family!r}.")
     family.require_format()
     members, lines, failed = {}, [], {}
-    for name, read in reads:
+    for name in wanted.names:
         try:
-            target = Target.of(*read())
+            if name in wanted.flipped:
+                require_conv1d(family, name)
+            target = Target.of(*wanted.read(name))
             fit = family.fitted(target)
         except ValueError as error:
             failed[name] = str(error)
@@ -195,12 +214,16 @@ def _written(
     if not members:
         reason = next(iter(failed.values()), "there are none")
         raise ValueError(f"family must fit a matrix, got {family!r}: {reason}")
-    write_members(out, members, dtype, base_model)
-    return _summary(out, family, lines, failed)
+    write_members(out, members, base_model, flipped=not wanted.flipped.isdisjoint(members))
+    return _summary(out, family, lines, failed, wanted.left_out)
 
 
 def _summary(
-    out: Path, family: Family, lines: list[tuple[str, Fit, float, float]], failed: Mapping[str, str]
+    out: Path,
+    family: Family,
+    lines: list[tuple[str, Fit, float, float]],
+    failed: Mapping[str, str],
+    left_out: Mapping[str, str],
 ) -> FamilyExtraction:
     norm = math.hypot(*(n for *_, n, _ in lines)) or 1.0
     rows = tuple(
@@ -214,4 +237,5 @@ def _summary(
         math.hypot(*(fit.error for _, fit, _, _ in lines)) / norm,
         math.hypot(*(error for *_, error in lines)) / norm,
         failed,
+        Table(("name", "reason"), tuple(left_out.items())),
     )

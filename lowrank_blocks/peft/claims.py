@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from lowrank_blocks._validation import Matrix
 
 Tensors = dict[str, Matrix]
+Sizes = Mapping[str, tuple[int, ...]]  # of tensors, by their names
 
 
 class Claim(StrEnum):

@@ -9,8 +9,9 @@ import numpy as np
 from lowrank_blocks._calls import shows_call
 from lowrank_blocks._validation import Matrix, Shape
 from lowrank_blocks.linalg import orthonormal_columns, smallest_eigenvectors
-from lowrank_blocks.peft.claims import Solved, Tensors
+from lowrank_blocks.peft.claims import Sizes, Solved, Tensors
 from lowrank_blocks.peft.lowrank import OfRank, truncated
+from lowrank_blocks.peft.stored import Reading
 from lowrank_blocks.peft.target import Target
 
 
@@ -36,6 +37,10 @@ class DEFT(OfRank):
 
     needs_base: ClassVar[bool] = True
     format: ClassVar[str] = "DEFT"
+    conv1d: ClassVar[bool] = True
+    reading: ClassVar[Reading] = Reading(
+        scale=("deft_R", "alpha", "r"), idle={"alpha": (None,), "init_scale": None}
+    )
 
     def n_parameters(self, shape: Shape) -> int:
         """Return ``r (m + n)``."""
@@ -50,6 +55,10 @@ class DEFT(OfRank):
         """Return ``P (R - relu(P).T W)``."""
         p = tensors["deft_P"]
         return p @ (tensors["deft_R"] - np.maximum(p, 0).T @ target.weight)
+
+    def tensor_shapes(self, shape: Shape) -> Sizes:
+        """Return the shapes of P and R."""
+        return {"deft_P": (shape[0], self.r), "deft_R": (self.r, shape[1])}
 
     def fields(self, shape: Shape) -> dict[str, Any]:
         """Return the fields of DEFT with its default projection."""
@@ -85,6 +94,8 @@ class PaRa(OfRank):
 
     needs_base: ClassVar[bool] = True
     format: ClassVar[str] = "DEFT"
+    conv1d: ClassVar[bool] = True
+    reading: ClassVar[Reading] = Reading(mark=("para", True), idle={"alpha": None, "init_scale": None})
 
     def n_parameters(self, shape: Shape) -> int:
         """Return ``r m``."""
@@ -100,6 +111,10 @@ class PaRa(OfRank):
         """Return ``-Q Q.T W``."""
         q = orthonormal_columns(tensors["deft_P"])
         return -(q @ (q.T @ target.weight))
+
+    def tensor_shapes(self, shape: Shape) -> Sizes:
+        """Return the shape of P."""
+        return {"deft_P": (shape[0], self.r)}
 
     def fields(self, shape: Shape) -> dict[str, Any]:
         """Return the fields of DEFT with ``para``."""

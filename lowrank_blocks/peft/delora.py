@@ -9,8 +9,9 @@ import numpy as np
 from lowrank_blocks._calls import shows_call
 from lowrank_blocks._validation import Matrix, Shape
 from lowrank_blocks.linalg import evening_rotation
-from lowrank_blocks.peft.claims import Solved, Tensors
-from lowrank_blocks.peft.lowrank import OfRank, truncated
+from lowrank_blocks.peft.claims import Sizes, Solved, Tensors
+from lowrank_blocks.peft.lowrank import Factored, truncated
+from lowrank_blocks.peft.stored import Reading
 from lowrank_blocks.peft.target import Target
 
 _LEAST = 1e-4  # PEFT takes shorter rows and columns for this long
@@ -18,7 +19,7 @@ _LEAST = 1e-4  # PEFT takes shorter rows and columns for this long
 
 @final
 @shows_call("lb.peft.DeLoRA(8) for rank 8")
-class DeLoRA(OfRank):
+class DeLoRA(Factored):
     """DeLoRA: ``dW = B diag(lambda / (r |A_i| |B_i|)) A diag(w)`` with one number lambda.
 
     It holds all matrices of rank r: a rotation of the singular vectors gives all r terms the mean singular
@@ -42,6 +43,10 @@ class DeLoRA(OfRank):
     """
 
     format: ClassVar[str] = "DELORA"
+    factors: ClassVar[tuple[str, str]] = "delora_B", "delora_A"
+    reading: ClassVar[Reading] = Reading(
+        patterns={"rank_pattern": "r"}, idle={"delora_lambda": None, "lambda_pattern": None}
+    )
     fixed: ClassVar[tuple[str, ...]] = ("delora_w_norm",)
 
     def n_parameters(self, shape: Shape) -> int:
@@ -71,6 +76,15 @@ class DeLoRA(OfRank):
         lengths = _lengths(b, 0) * _lengths(a, 1)
         terms = b * (tensors["delora_lambda"] / self.r / lengths)
         return np.asarray((terms @ a) * tensors["delora_w_norm"])
+
+    def tensor_shapes(self, shape: Shape) -> Sizes:
+        """Return the shapes of both factors, of lambda and of w."""
+        return {
+            "delora_A": (self.r, shape[1]),
+            "delora_B": (shape[0], self.r),
+            "delora_lambda": (1,),
+            "delora_w_norm": (shape[1],),
+        }
 
     def fields(self, shape: Shape) -> dict[str, Any]:
         """Return the fields of DeLoRA."""

@@ -28,6 +28,7 @@ class OnDiagonal(Family):
 
     format: ClassVar[str] = "LORA"
     packed: ClassVar[bool] = True
+    conv1d: ClassVar[bool] = True
 
     def product(self, tensors: Tensors, target: Target) -> Matrix:
         """Return ``B A``."""

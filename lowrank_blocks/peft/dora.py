@@ -11,10 +11,11 @@ from lowrank_blocks._calls import shows_call
 from lowrank_blocks._validation import Matrix, Shape
 from lowrank_blocks.adapters.lora import lora_config
 from lowrank_blocks.linalg import Factors
-from lowrank_blocks.peft.claims import Claim, Solved, Tensors
+from lowrank_blocks.peft.claims import Claim, Sizes, Solved, Tensors
 from lowrank_blocks.peft.linear import Array, least_squares
-from lowrank_blocks.peft.lowrank import OfRank, truncated
+from lowrank_blocks.peft.lowrank import OfRank, lora_reading, lora_shapes, truncated
 from lowrank_blocks.peft.scalings import RowTerms
+from lowrank_blocks.peft.stored import Reading
 from lowrank_blocks.peft.target import Target, norm_of
 
 _SWEEPS = 20
@@ -61,6 +62,8 @@ class DoRA(OfRank):
 
     needs_base: ClassVar[bool] = True
     format: ClassVar[str] = "LORA"
+    conv1d: ClassVar[bool] = True
+    reading: ClassVar[Reading] = lora_reading(("use_dora", True))
 
     def n_parameters(self, shape: Shape) -> int:
         """Return ``r (m + n) + m``."""
@@ -110,6 +113,10 @@ class DoRA(OfRank):
             tensors["lora_magnitude_vector"], lengths, out=np.zeros_like(lengths), where=lengths > 0
         )
         return np.asarray(scales[:, None] * moved - target.weight)
+
+    def tensor_shapes(self, shape: Shape) -> Sizes:
+        """Return the shapes of A, B and the lengths."""
+        return lora_shapes(shape, self.r) | {"lora_magnitude_vector": (shape[0],)}
 
     def fields(self, shape: Shape) -> dict[str, Any]:
         """Return the fields of LoRA with ``use_dora``."""

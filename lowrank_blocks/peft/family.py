@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Self, final
 
 from numpy.typing import ArrayLike
 
 from lowrank_blocks._results import ReadOnly
 from lowrank_blocks._validation import Matrix, Shape, as_shape
-from lowrank_blocks.peft.claims import Claim, Solved, Tensors
+from lowrank_blocks.peft.claims import Claim, Sizes, Solved, Tensors
+from lowrank_blocks.peft.stored import Fields, Reading
 from lowrank_blocks.peft.target import Target, norm_of
 
 
@@ -25,11 +26,14 @@ class Family(ABC):
         What PEFT calls the format of its file.
     packed : bool
         Whether the format is that of another family, which stores more numbers than are counted.
+    conv1d : bool
+        Whether PEFT has the format for weights that are stored as (in, out), as GPT-2's Conv1D does.
     """
 
     needs_base: ClassVar[bool] = False
     format: ClassVar[str]
     packed: ClassVar[bool] = False
+    conv1d: ClassVar[bool] = False
     unwritten: ClassVar[str] = ""  # why no file is written, where none is
     has_positions: ClassVar[bool] = False  # whether the values choose where the numbers stand
     fixed: ClassVar[tuple[str, ...]] = ()  # tensors that training leaves as they are
@@ -112,6 +116,38 @@ class Family(ABC):
         """Raise a ValueError if PEFT has no format for the family."""
         if self.unwritten:
             raise ValueError(f"{self!r} must have a format that PEFT loads: {self.unwritten}.")
+
+
+class Readable(Family):
+    """A family that is told from a file of PEFT.
+
+    Attributes
+    ----------
+    reading : Reading
+        How it is told, and which fields do not matter.
+    any_rank : bool
+        Whether `product` holds for files whose settings `check` refuses, such as ranks above the shape.
+    """
+
+    reading: ClassVar[Reading] = Reading()
+    any_rank: ClassVar[bool] = False
+
+    @classmethod
+    @abstractmethod
+    def of_fields(cls, fields: Fields) -> Self:
+        """Return the family that a configuration is of: the inverse of `fields`, but for a scale."""
+
+    @abstractmethod
+    def tensor_shapes(self, shape: Shape) -> Sizes:
+        """Return the shapes of the tensors of a file for a weight of this shape."""
+
+
+class TellsShape(Readable):
+    """A family whose tensors tell the shape of the weight."""
+
+    @abstractmethod
+    def shape_of(self, sizes: Sizes) -> Shape:
+        """Return the shape of the weight, from the shapes of the tensors."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)

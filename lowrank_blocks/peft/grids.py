@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Self, final
 
 import numpy as np
 
@@ -14,8 +15,10 @@ from lowrank_blocks.adapters.gralora import Gralora
 from lowrank_blocks.adapters.lora import lora_config
 from lowrank_blocks.adapters.pieces import pieces_of
 from lowrank_blocks.peft.checks import counts, require_divides, require_most
-from lowrank_blocks.peft.claims import Solved, Tensors
-from lowrank_blocks.peft.family import Family
+from lowrank_blocks.peft.claims import Sizes, Solved, Tensors
+from lowrank_blocks.peft.family import TellsShape
+from lowrank_blocks.peft.lowrank import lora_reading
+from lowrank_blocks.peft.stored import Fields, Reading
 from lowrank_blocks.peft.target import Target
 from lowrank_blocks.structures.grids import Localized
 
@@ -23,7 +26,7 @@ from lowrank_blocks.structures.grids import Localized
 @final
 @shows_call("lb.peft.GraLoRA(8, k=2) for blocks of rank 4 on a grid of 2 by 2")
 @dataclass(frozen=True)
-class GraLoRA(Family):
+class GraLoRA(TellsShape):
     """GraLoRA: every block of a k×k grid has rank r / k.
 
     Parameters
@@ -48,6 +51,8 @@ class GraLoRA(Family):
     k: int = 2
 
     format: ClassVar[str] = "GRALORA"
+    conv1d: ClassVar[bool] = True
+    reading: ClassVar[Reading] = Reading(scale=("gralora_B", "alpha", "r"))
 
     def __post_init__(self) -> None:
         counts(self, "r", "k")
@@ -76,6 +81,21 @@ class GraLoRA(Family):
         blocks = np.einsum("jisp,iqjs->jpiq", b, a, optimize=True)
         return np.ascontiguousarray(blocks.reshape(m, n))
 
+    def tensor_shapes(self, shape: Shape) -> Sizes:
+        """Return the shapes of A and B."""
+        (m, n), k = shape, self.k
+        return {"gralora_A": (k, n // k, self.r), "gralora_B": (k, self.r, m // k)}
+
+    def shape_of(self, sizes: Sizes) -> Shape:
+        """Return k times the sides of a block."""
+        a, b = sizes["gralora_A"], sizes["gralora_B"]
+        return b[0] * b[2], a[0] * a[1]
+
+    @classmethod
+    def of_fields(cls, fields: Fields) -> Self:
+        """Return the family."""
+        return cls(fields.count("r"), k=fields.count("gralora_k"))
+
     def fields(self, shape: Shape) -> dict[str, Any]:
         """Return the fields of GraLoRA, scaled by 1."""
         return {
@@ -92,7 +112,7 @@ class GraLoRA(Family):
 @final
 @shows_call('lb.peft.BDLoRA(8, k=4, side="A") for 4 stripes of columns of rank 2')
 @dataclass(frozen=True)
-class BDLoRA(Family):
+class BDLoRA(TellsShape):
     """BD-LoRA: one of the two factors of LoRA is block-diagonal, so stripes have rank r / k each.
 
     Parameters
@@ -121,6 +141,7 @@ class BDLoRA(Family):
     side: str = "A"
 
     format: ClassVar[str] = "LORA"
+    reading: ClassVar[Reading] = lora_reading(("use_bdlora", True))
 
     def __post_init__(self) -> None:
         counts(self, "r", "k")
@@ -159,6 +180,29 @@ class BDLoRA(Family):
             return np.hstack(list(np.matmul(b.reshape(m, self.k, share).swapaxes(0, 1), a)))
         return np.vstack(list(np.matmul(b.reshape(self.k, m // rows, share), a)))
 
+    def tensor_shapes(self, shape: Shape) -> Sizes:
+        """Return the shapes of A and B."""
+        (m, n), (rows, cols) = shape, self._grid
+        return {"lora_A.weight": (self.r, n // cols), "lora_B.weight": (m, self.r // rows)}
+
+    def shape_of(self, sizes: Sizes) -> Shape:
+        """Return the rows of B, and k times the columns of A if that is the block-diagonal one."""
+        return sizes["lora_B.weight"][0], sizes["lora_A.weight"][1] * self._grid[1]
+
+    @classmethod
+    def of_fields(cls, fields: Fields) -> Self:
+        """Return the family: PEFT looks for parts of the path of the module."""
+        blocks = fields.inside("use_bdlora")
+        sides = [
+            side for side in "AB" if _has_part(fields.module, blocks[f"target_modules_bd_{side.lower()}"])
+        ]
+        if len(sides) != 1:
+            raise ValueError(
+                f"use_bdlora must have parts of {fields.module!r} in one of its two lists, got "
+                f"{dict(blocks.values)!r}."
+            )
+        return cls(fields.count("r"), k=blocks.count("nblocks"), side=sides[0])
+
     def fields(self, shape: Shape) -> dict[str, Any]:
         """Return the fields of LoRA, and which factor is block-diagonal: "" is part of every name."""
         return lora_config({"": self.r}) | {
@@ -169,3 +213,7 @@ class BDLoRA(Family):
                 "target_modules_bd_b": [""] if self.side == "B" else [],
             }
         }
+
+
+def _has_part(module: str, parts: Iterable[str] | None) -> bool:
+    return any(part in module for part in parts or ())

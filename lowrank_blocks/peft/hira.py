@@ -9,9 +9,10 @@ import numpy as np
 
 from lowrank_blocks._calls import shows_call
 from lowrank_blocks._validation import Matrix, Shape
-from lowrank_blocks.peft.claims import Claim, Solved, Tensors
+from lowrank_blocks.peft.claims import Claim, Sizes, Solved, Tensors
 from lowrank_blocks.peft.linear import Array, LinearMap, least_squares
 from lowrank_blocks.peft.lowrank import OfRank, truncated
+from lowrank_blocks.peft.stored import Reading
 from lowrank_blocks.peft.target import Target
 from lowrank_blocks.structures.grids import Global
 
@@ -70,6 +71,8 @@ class HiRA(OfRank):
 
     needs_base: ClassVar[bool] = True
     format: ClassVar[str] = "HIRA"
+    conv1d: ClassVar[bool] = True
+    reading: ClassVar[Reading] = Reading(patterns={"rank_pattern": "r"})
 
     def n_parameters(self, shape: Shape) -> int:
         """Return ``r (m + n)``."""
@@ -93,6 +96,10 @@ class HiRA(OfRank):
     def product(self, tensors: Tensors, target: Target) -> Matrix:
         """Return ``W * (B A)``."""
         return np.asarray(target.weight * (tensors["hira_B"] @ tensors["hira_A"]))
+
+    def tensor_shapes(self, shape: Shape) -> Sizes:
+        """Return the shapes of A and B."""
+        return {"hira_A": (self.r, shape[1]), "hira_B": (shape[0], self.r)}
 
     def fields(self, shape: Shape) -> dict[str, Any]:
         """Return the fields of HiRA."""

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Self, final
 
 from lowrank_blocks._calls import shows_call
 from lowrank_blocks._validation import Matrix, Shape
 from lowrank_blocks.linalg import orthonormal_columns, smallest_eigenvectors
 from lowrank_blocks.peft.checks import counts, require_most
-from lowrank_blocks.peft.claims import Solved, Tensors
-from lowrank_blocks.peft.family import Family
+from lowrank_blocks.peft.claims import Sizes, Solved, Tensors
+from lowrank_blocks.peft.family import Readable
+from lowrank_blocks.peft.stored import Fields
 from lowrank_blocks.peft.target import Target
 
 
 @final
 @shows_call("lb.peft.HRA(8) for 8 reflections")
 @dataclass(frozen=True)
-class HRA(Family):
+class HRA(Readable):
     """HRA with orthogonal directions (``apply_GS``): ``W' = W (I - 2 U U.T)``.
 
     The squared error is ``|W|^2 + |T|^2 - 2 trace(W.T T) + 4 trace(U.T S U)`` with S the symmetric part of
@@ -66,6 +67,15 @@ class HRA(Family):
         """Return ``-2 W U U.T``."""
         u = orthonormal_columns(tensors["hra_u"])
         return -2 * (target.weight @ u) @ u.T
+
+    def tensor_shapes(self, shape: Shape) -> Sizes:
+        """Return the shape of U."""
+        return {"hra_u": (shape[1], self.r)}
+
+    @classmethod
+    def of_fields(cls, fields: Fields) -> Self:
+        """Return the family."""
+        return cls(fields.count("r"))
 
     def fields(self, shape: Shape) -> dict[str, Any]:
         """Return the fields of HRA; PEFT begins at pairs of equal directions, of which an odd r has none."""

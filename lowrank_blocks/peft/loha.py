@@ -8,15 +8,16 @@ import numpy as np
 
 from lowrank_blocks._calls import shows_call
 from lowrank_blocks._validation import Matrix, Shape
-from lowrank_blocks.peft.claims import Claim, Solved, Tensors
-from lowrank_blocks.peft.lowrank import OfRank, truncated
+from lowrank_blocks.peft.claims import Claim, Sizes, Solved, Tensors
+from lowrank_blocks.peft.lowrank import Factored, truncated
+from lowrank_blocks.peft.stored import Reading
 from lowrank_blocks.peft.target import Target
 from lowrank_blocks.structures.grids import Global
 
 
 @final
 @shows_call("lb.peft.LoHa(4) for factors of rank 4")
-class LoHa(OfRank):
+class LoHa(Factored):
     """LoHa: ``dW = (w1_a w1_b) * (w2_a w2_b)``, entry by entry.
 
     With ones as the second matrix it is LoRA of rank r, which is the member given; and no member has a rank
@@ -40,6 +41,13 @@ class LoHa(OfRank):
     """
 
     format: ClassVar[str] = "LOHA"
+    factors: ClassVar[tuple[str, str]] = "hada_w1_a", "hada_w1_b"
+    reading: ClassVar[Reading] = Reading(
+        prefix="hada_",
+        scale=("hada_w1_a", "alpha", "r"),
+        patterns={"rank_pattern": "r", "alpha_pattern": "alpha"},
+        idle={"use_effective_conv2d": None},
+    )
 
     def n_parameters(self, shape: Shape) -> int:
         """Return ``2 r (m + n)``."""
@@ -60,6 +68,11 @@ class LoHa(OfRank):
         """Return the entrywise product."""
         first = tensors["hada_w1_a"] @ tensors["hada_w1_b"]
         return np.asarray(first * (tensors["hada_w2_a"] @ tensors["hada_w2_b"]))
+
+    def tensor_shapes(self, shape: Shape) -> Sizes:
+        """Return the shapes of both pairs of factors."""
+        left, right = (shape[0], self.r), (self.r, shape[1])
+        return {"hada_w1_a": left, "hada_w1_b": right, "hada_w2_a": left, "hada_w2_b": right}
 
     def fields(self, shape: Shape) -> dict[str, Any]:
         """Return the fields of LoHa, scaled by 1."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Self, final
 
 import numpy as np
 
 from lowrank_blocks._calls import shows_call
 from lowrank_blocks._validation import Matrix, Shape
 from lowrank_blocks.peft.checks import counts, require_divides
-from lowrank_blocks.peft.claims import Solved, Tensors
-from lowrank_blocks.peft.family import Family
+from lowrank_blocks.peft.claims import Sizes, Solved, Tensors
+from lowrank_blocks.peft.family import TellsShape
+from lowrank_blocks.peft.stored import Fields, Reading
 from lowrank_blocks.peft.target import Target
 from lowrank_blocks.structures.kronecker import Kronecker
 
@@ -19,7 +20,7 @@ from lowrank_blocks.structures.kronecker import Kronecker
 @final
 @shows_call("lb.peft.LoKr(8) for a left factor of 8 by 8")
 @dataclass(frozen=True)
-class LoKr(Family):
+class LoKr(TellsShape):
     """LoKr with both factors whole: ``dW = kron(w1, w2)``, with w1 of f×f entries (`Kronecker`).
 
     PEFT keeps w2 whole where its r is at least half its longer side, so the file says so. With a w2 of low
@@ -46,6 +47,11 @@ class LoKr(Family):
     factor: int
 
     format: ClassVar[str] = "LOKR"
+    reading: ClassVar[Reading] = Reading(
+        scale=("lokr_w1", "alpha", "r"),
+        patterns={"rank_pattern": "r", "alpha_pattern": "alpha"},
+        idle={"use_effective_conv2d": None, "rank_dropout_scale": None},
+    )
 
     def __post_init__(self) -> None:
         counts(self, "factor")
@@ -73,6 +79,20 @@ class LoKr(Family):
     def product(self, tensors: Tensors, target: Target) -> Matrix:
         """Return ``kron(w1, w2)``."""
         return np.kron(tensors["lokr_w1"], tensors["lokr_w2"])
+
+    def tensor_shapes(self, shape: Shape) -> Sizes:
+        """Return the shapes of both factors."""
+        return {"lokr_w1": (self.factor, self.factor), "lokr_w2": self._right(shape)}
+
+    def shape_of(self, sizes: Sizes) -> Shape:
+        """Return the products of the sides of both factors."""
+        left, right = sizes["lokr_w1"], sizes["lokr_w2"]
+        return left[0] * right[0], left[1] * right[1]
+
+    @classmethod
+    def of_fields(cls, fields: Fields) -> Self:
+        """Return the family; of its r nothing but the scale is left, once w2 is known to be whole."""
+        return cls(fields.count("decompose_factor"))
 
     def fields(self, shape: Shape) -> dict[str, Any]:
         """Return the fields of LoKr, scaled by 1, with an r that leaves w2 whole."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Self, final
 
 import numpy as np
 
@@ -11,14 +11,15 @@ from lowrank_blocks._calls import shows_call
 from lowrank_blocks._validation import Matrix, Shape
 from lowrank_blocks.linalg import best_rotations, cayley, inverse_cayley
 from lowrank_blocks.peft.checks import counts, require_divides
-from lowrank_blocks.peft.claims import Claim, Solved, Tensors
-from lowrank_blocks.peft.family import Family
+from lowrank_blocks.peft.claims import Claim, Sizes, Solved, Tensors
+from lowrank_blocks.peft.family import Readable
 from lowrank_blocks.peft.linear import Array
+from lowrank_blocks.peft.stored import Fields, Reading
 from lowrank_blocks.peft.target import Target, norm_of
 
 
 @dataclass(frozen=True)
-class Rotating(Family):
+class Rotating(Readable):
     """Rotations of blocks of b columns: ``W' = W diag(R_1, ..., R_q).T``."""
 
     b: int
@@ -84,6 +85,7 @@ class OFT(Rotating):
     shared: bool = False
 
     format: ClassVar[str] = "OFT"
+    reading: ClassVar[Reading] = Reading(idle={"eps": None, "num_cayley_neumann_terms": None})
 
     def __post_init__(self) -> None:
         counts(self, "b")
@@ -110,6 +112,15 @@ class OFT(Rotating):
         skew = np.zeros((len(angles), self.b, self.b))
         skew[:, *np.triu_indices(self.b, 1)] = angles
         return self.rotated(target, skew - skew.swapaxes(1, 2))
+
+    def tensor_shapes(self, shape: Shape) -> Sizes:
+        """Return the shape of the upper triangles."""
+        return {"oft_R.weight": (1 if self.shared else shape[1] // self.b, self._angles())}
+
+    @classmethod
+    def of_fields(cls, fields: Fields) -> Self:
+        """Return the family."""
+        return cls(fields.count("oft_block_size"), shared=bool(fields["block_share"]))
 
     def fields(self, shape: Shape) -> dict[str, Any]:
         """Return the fields of OFT."""
@@ -172,6 +183,15 @@ class BOFT(Rotating):
         entries = tensors["boft_R"][0]
         turned = target.weight + self.rotated(target, (entries - entries.swapaxes(1, 2)) / 2)
         return turned * tensors["boft_s"] - target.weight
+
+    def tensor_shapes(self, shape: Shape) -> Sizes:
+        """Return the shapes of all S and of the scales."""
+        return {"boft_R": (1, shape[1] // self.b, self.b, self.b), "boft_s": (shape[0], 1)}
+
+    @classmethod
+    def of_fields(cls, fields: Fields) -> Self:
+        """Return the family."""
+        return cls(fields.count("boft_block_size"))
 
     def fields(self, shape: Shape) -> dict[str, Any]:
         """Return the fields of BOFT."""

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Self, final
 
 import numpy as np
 
 from lowrank_blocks._calls import shows_call
 from lowrank_blocks._validation import Matrix, Shape
 from lowrank_blocks.peft.checks import counts, require_most
-from lowrank_blocks.peft.claims import Claim, Solved, Tensors
-from lowrank_blocks.peft.family import Family
+from lowrank_blocks.peft.claims import Claim, Sizes, Solved, Tensors
+from lowrank_blocks.peft.family import Readable
 from lowrank_blocks.peft.generators import as_seed, uniform
 from lowrank_blocks.peft.linear import Array, LinearMap, least_squares
 from lowrank_blocks.peft.scalings import RowTerms
+from lowrank_blocks.peft.stored import Fields, Reading
 from lowrank_blocks.peft.target import Target
 
 _D_INITIAL = 0.1  # PEFT's first value of d
@@ -24,7 +25,7 @@ _D_INITIAL = 0.1  # PEFT's first value of d
 @final
 @shows_call("lb.peft.VeRA(256) for projections of rank 256")
 @dataclass(frozen=True)
-class VeRA(Family):
+class VeRA(Readable):
     """VeRA: ``dW = diag(b) B diag(d) A`` with A and B fixed by a seed. Here d keeps PEFT's first value, 0.1.
 
     For that d every b_i is a regression. Other d may be nearer.
@@ -53,7 +54,9 @@ class VeRA(Family):
     seed: int = 0
 
     format: ClassVar[str] = "VERA"
+    conv1d: ClassVar[bool] = True
     fixed: ClassVar[tuple[str, ...]] = ("base_model.vera_A", "base_model.vera_B")
+    reading: ClassVar[Reading] = Reading(shared=fixed, idle={"d_initial": None})
 
     def __post_init__(self) -> None:
         counts(self, "r")
@@ -82,9 +85,21 @@ class VeRA(Family):
         return Solved(tensors, Claim.HALF)
 
     def product(self, tensors: Tensors, target: Target) -> Matrix:
-        """Return ``diag(b) B diag(d) A``."""
-        left = tensors["vera_lambda_b"][:, None] * tensors["base_model.vera_B"]
-        return np.asarray(left @ (tensors["vera_lambda_d"][:, None] * tensors["base_model.vera_A"]))
+        """Return ``diag(b) B diag(d) A``; modules share the largest projections, and take parts of them."""
+        m, n = target.shape
+        left = tensors["vera_lambda_b"][:, None] * tensors["base_model.vera_B"][:m]
+        return np.asarray(left @ (tensors["vera_lambda_d"][:, None] * tensors["base_model.vera_A"][:, :n]))
+
+    def tensor_shapes(self, shape: Shape) -> Sizes:
+        """Return the shapes of b and d, and of the projections."""
+        (m, n), r = shape, self.r
+        shared = {"base_model.vera_A": (r, n), "base_model.vera_B": (m, r)}
+        return {"vera_lambda_b": (m,), "vera_lambda_d": (r,), **shared}
+
+    @classmethod
+    def of_fields(cls, fields: Fields) -> Self:
+        """Return the family."""
+        return cls(fields.count("r"), seed=fields.count("projection_prng_key", least=0))
 
     def fields(self, shape: Shape) -> dict[str, Any]:
         """Return the fields of VeRA; the projections are in the file."""
@@ -130,7 +145,7 @@ class _Columns(LinearMap):
 @final
 @shows_call("lb.peft.RandLoRA(32) for bases of rank 32")
 @dataclass(frozen=True)
-class RandLoRA(Family):
+class RandLoRA(Readable):
     """RandLoRA: a sum of ``B_i diag(lambda_i) A diag(gamma_i)`` with fixed bases. Here all lambda are 1.
 
     For them every column of gamma is a regression. Other lambda may be nearer. The bases are drawn by
@@ -160,11 +175,17 @@ class RandLoRA(Family):
     seed: int = 0
 
     format: ClassVar[str] = "RANDLORA"
+    conv1d: ClassVar[bool] = True
     fixed: ClassVar[tuple[str, ...]] = (
         "base_model.randlora_A",
         "base_model.randlora_B",
         "randlora_A",
         "randlora_B",
+    )
+    reading: ClassVar[Reading] = Reading(
+        shared=fixed,
+        scale=("randlora_gamma", "randlora_alpha", "r"),
+        idle={"sparse": None, "very_sparse": None},
     )
 
     def __post_init__(self) -> None:
@@ -202,15 +223,33 @@ class RandLoRA(Family):
 
     def product(self, tensors: Tensors, target: Target) -> Matrix:
         """Return the sum, transposed if the matrix is wide."""
-        scaled = tensors["randlora_lambda"][:, :, None] * tensors["base_model.randlora_A"]
-        right = (scaled * tensors["randlora_gamma"][None]).reshape(-1, min(target.shape))
-        left = tensors["base_model.randlora_B"]
+        least, most = sorted(target.shape)
+        bases = self.bases(target.shape)
+        scaled = tensors["randlora_lambda"][:, :, None] * tensors["base_model.randlora_A"][:, :bases, :least]
+        right = (scaled * tensors["randlora_gamma"][None]).reshape(-1, least)
+        left = tensors["base_model.randlora_B"][:most, :bases]
         return self._tall(left.reshape(len(left), -1) @ right, target.shape)
 
     @staticmethod
     def _tall(matrix: Array, shape: Shape | None = None) -> Array:
         m, n = shape or matrix.shape
         return matrix if m >= n else matrix.T
+
+    def tensor_shapes(self, shape: Shape) -> Sizes:
+        """Return the shapes of lambda and gamma, and of the bases."""
+        (least, most), bases = sorted(shape), self.bases(shape)
+        found: dict[str, tuple[int, ...]] = {
+            "randlora_lambda": (self.r, bases),
+            "randlora_gamma": (bases, least),
+        }
+        for place in ("base_model.", ""):
+            found |= {f"{place}randlora_A": (self.r, 1, least), f"{place}randlora_B": (most, bases, self.r)}
+        return found
+
+    @classmethod
+    def of_fields(cls, fields: Fields) -> Self:
+        """Return the family."""
+        return cls(fields.count("r"), seed=fields.count("projection_prng_key", least=0))
 
     def fields(self, shape: Shape) -> dict[str, Any]:
         """Return the fields of RandLoRA; the bases are in the file."""

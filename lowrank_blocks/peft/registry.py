@@ -24,7 +24,7 @@ from lowrank_blocks.peft.projections import RandLoRA, VeRA
 from lowrank_blocks.peft.road import RoAd
 from lowrank_blocks.peft.scalings import IA3, GLoRA
 from lowrank_blocks.peft.shira import SHiRA
-from lowrank_blocks.peft.spectral import OSF, KaSA
+from lowrank_blocks.peft.spectral import OSF, PSOFT, KaSA
 from lowrank_blocks.peft.tied import C3A, MiSS, MiSSBat
 from lowrank_blocks.peft.waves import FourierFT, WaveFT
 
@@ -104,6 +104,12 @@ def _mini(shape: Shape, budget: int) -> Iterable[Family]:
     pairs = [(min(n, budget // mini), mini) for mini in divisors(m)[:-1] if mini <= budget]
     return [MiSS(r, mini=mini) for r, mini in sorted(pairs, key=lambda pair: abs(pair[0] - pair[1]))]
 
+
+FAMILIES: tuple[type[Family], ...] = (
+    LoRA, RsLoRA, AdaLoRA, DeLoRA, DEFT, PaRa, GraLoRA, BDLoRA, MELoRA, DiaBlo, KaSA, OSF, PSOFT, IA3, GLoRA,
+    RoAd, FourierFT, WaveFT, VeRA, RandLoRA, OFT, BOFT, HRA, C3A, MiSS, MiSSBat, SHiRA, LoKr, LoHa, DoRA,
+    HiRA,
+)  # fmt: skip
 
 ENTRIES: dict[str, Settings] = {
     "LoRA": _ranks(LoRA),

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Self, final
 
 import numpy as np
 
 from lowrank_blocks._calls import shows_call
 from lowrank_blocks._validation import Matrix, Shape
 from lowrank_blocks.peft.checks import counts, require_divides
-from lowrank_blocks.peft.claims import Solved, Tensors
-from lowrank_blocks.peft.family import Family
+from lowrank_blocks.peft.claims import Sizes, Solved, Tensors
+from lowrank_blocks.peft.family import Readable
 from lowrank_blocks.peft.linear import Array, least_squares
 from lowrank_blocks.peft.scalings import RowTerms
+from lowrank_blocks.peft.stored import Fields
 from lowrank_blocks.peft.target import Target
 
 
 @final
 @shows_call("lb.peft.RoAd(1) for the variant road_1")
 @dataclass(frozen=True)
-class RoAd(Family):
+class RoAd(Readable):
     """RoAd: row p of the tuned weight is ``a_p W_p - b_p W_q``, and row q is ``a_q W_q + b_q W_p``.
 
     Variant 1 has one a and one b a pair of rows, variant 2 one of each a row. Variant 4 has twice the numbers
@@ -107,6 +108,17 @@ class RoAd(Family):
                 np.repeat(x.reshape(-1, self.group_size // 2), 2, axis=0).ravel() for x in (theta, alpha)
             )
         return alpha * np.cos(theta), alpha * np.sin(theta)
+
+    def tensor_shapes(self, shape: Shape) -> Sizes:
+        """Return the shapes of the angles and the lengths."""
+        count = self.n_parameters(shape) // 2
+        return {"road_theta": (count,), "road_alpha": (count,)}
+
+    @classmethod
+    def of_fields(cls, fields: Fields) -> Self:
+        """Return the family."""
+        variants = {f"road_{variant}": variant for variant in (1, 2, 4)}
+        return cls(fields.one_of("variant", variants), group_size=fields.count("group_size"))
 
     def fields(self, shape: Shape) -> dict[str, Any]:
         """Return the fields of RoAd."""

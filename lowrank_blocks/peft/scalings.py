@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Self, final
 
 import numpy as np
 
 from lowrank_blocks._calls import shows_call
 from lowrank_blocks._validation import Matrix, Shape
-from lowrank_blocks.peft.claims import Solved, Tensors
-from lowrank_blocks.peft.family import Family
+from lowrank_blocks.peft.claims import Sizes, Solved, Tensors
+from lowrank_blocks.peft.family import Readable
 from lowrank_blocks.peft.linear import Array, LinearMap, least_squares
+from lowrank_blocks.peft.stored import Fields, Reading
 from lowrank_blocks.peft.target import Target
 
 
@@ -38,7 +40,7 @@ class RowTerms(LinearMap):
 @final
 @shows_call('lb.peft.IA3("rows") or lb.peft.IA3("columns")')
 @dataclass(frozen=True)
-class IA3(Family):
+class IA3(Readable):
     """IA3: every row of the weight is scaled, or, as for feed-forward modules, every column.
 
     Parameters
@@ -62,6 +64,8 @@ class IA3(Family):
 
     needs_base: ClassVar[bool] = True
     format: ClassVar[str] = "IA3"
+    conv1d: ClassVar[bool] = True
+    reading: ClassVar[Reading] = Reading(idle={"init_ia3_weights": None})
 
     def __post_init__(self) -> None:
         if self.axis not in ("rows", "columns"):
@@ -85,6 +89,20 @@ class IA3(Family):
         """Return ``W * (l - 1)``."""
         return np.asarray(target.weight * (tensors["ia3_l"] - 1))
 
+    def tensor_shapes(self, shape: Shape) -> Sizes:
+        """Return the shape of the scales."""
+        return {"ia3_l": (shape[0], 1) if self.axis == "rows" else (1, shape[1])}
+
+    @classmethod
+    def of_fields(cls, fields: Fields) -> Self:
+        """Return the family: PEFT matches a text, and looks for ends of the path of the module in a list."""
+        modules = fields["feedforward_modules"]
+        if isinstance(modules, str):
+            forward = re.fullmatch(modules, fields.module) is not None
+        else:
+            forward = any(fields.module.endswith(end) for end in modules or ())
+        return cls("columns" if forward else "rows")
+
     def fields(self, shape: Shape) -> dict[str, Any]:
         """Return the fields of IA3; all modules or none are feed-forward."""
         modules = [] if self.axis == "rows" else ".*"
@@ -94,7 +112,7 @@ class IA3(Family):
 @final
 @shows_call('lb.peft.GLoRA("vector") or lb.peft.GLoRA("constant")')
 @dataclass(frozen=True)
-class GLoRA(Family):
+class GLoRA(Readable):
     """GLoRA with vectors or constants: ``dW = a * W + b``, with a and b of every row or of all.
 
     Parameters
@@ -118,6 +136,7 @@ class GLoRA(Family):
 
     needs_base: ClassVar[bool] = True
     format: ClassVar[str] = "GLORA"
+    reading: ClassVar[Reading] = Reading(idle={"r": None})
     fixed: ClassVar[tuple[str, ...]] = ("glora_C.zeros", "glora_D.zeros", "glora_E.zeros")
 
     def __post_init__(self) -> None:
@@ -141,15 +160,27 @@ class GLoRA(Family):
         terms = np.stack([weight - mean, np.ones_like(weight)])
         scale, shift = least_squares(RowTerms(terms), matrix).T
         shift = shift - scale * mean[:, 0]
-        shape = (-1, 1) if self.kind == "vector" else (-1,)
-        m, n = target.shape
-        unused = zip(self.fixed, ((n, 1), (m,), (m,)), strict=True)
-        trained = {"glora_A.X": scale.reshape(shape), "glora_B.X": shift.reshape(shape)}
-        return Solved(trained | {name: np.zeros(size) for name, size in unused})
+        shapes = self.tensor_shapes(target.shape)
+        trained = {"glora_A.X": scale, "glora_B.X": shift}
+        return Solved(
+            {name: numbers.reshape(shapes[name]) for name, numbers in trained.items()}
+            | {name: np.zeros(shapes[name]) for name in self.fixed}
+        )
 
     def product(self, tensors: Tensors, target: Target) -> Matrix:
         """Return ``a * W + b``."""
         return target.weight * tensors["glora_A.X"] + tensors["glora_B.X"]
+
+    def tensor_shapes(self, shape: Shape) -> Sizes:
+        """Return the shapes of scales and shifts, and of what is left alone."""
+        (m, n), numbers = shape, (shape[0], 1) if self.kind == "vector" else (1,)
+        unused = zip(self.fixed, ((n, 1), (m,), (m,)), strict=True)
+        return {"glora_A.X": numbers, "glora_B.X": numbers, **dict(unused)}
+
+    @classmethod
+    def of_fields(cls, fields: Fields) -> Self:
+        """Return the family."""
+        return cls(fields.one_of("config_A_B", {"vector": "vector", "constant": "constant"}))
 
     def fields(self, shape: Shape) -> dict[str, Any]:
         """Return the fields of GLoRA, which leaves the bias alone."""

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Self, final
 
 import numpy as np
 
 from lowrank_blocks._calls import shows_call
 from lowrank_blocks._validation import Matrix, Shape
 from lowrank_blocks.peft.checks import counts, require_most
-from lowrank_blocks.peft.claims import Solved, Tensors
-from lowrank_blocks.peft.family import Family
+from lowrank_blocks.peft.claims import Sizes, Solved, Tensors
+from lowrank_blocks.peft.family import Readable
+from lowrank_blocks.peft.stored import Fields, Reading
 from lowrank_blocks.peft.target import Target
 
 
 @final
 @shows_call("lb.peft.SHiRA(8) for as many entries as LoRA of rank 8 stores")
 @dataclass(frozen=True)
-class SHiRA(Family):
+class SHiRA(Readable):
     """SHiRA: the ``r (m + n)`` largest entries, as `Sparse` keeps them. Positions are not counted.
 
     Parameters
@@ -41,6 +42,7 @@ class SHiRA(Family):
     r: int
 
     format: ClassVar[str] = "SHIRA"
+    reading: ClassVar[Reading] = Reading(idle={"random_seed": None})
     has_positions: ClassVar[bool] = True
     fixed: ClassVar[tuple[str, ...]] = ("shira_indices",)
 
@@ -66,9 +68,20 @@ class SHiRA(Family):
 
     def product(self, tensors: Tensors, target: Target) -> Matrix:
         """Return the entries at their places."""
+        places = np.ravel_multi_index(tuple(tensors["shira_indices"].astype(np.int64)), target.shape)
         dense = np.zeros(target.shape)
-        dense[tuple(tensors["shira_indices"])] = tensors["shira_weight"]
+        np.add.at(dense.reshape(-1), places, tensors["shira_weight"])  # PEFT adds up what is there twice
         return dense
+
+    def tensor_shapes(self, shape: Shape) -> Sizes:
+        """Return the shapes of the entries and of their places."""
+        count = self.n_parameters(shape)
+        return {"shira_weight": (count,), "shira_indices": (2, count)}
+
+    @classmethod
+    def of_fields(cls, fields: Fields) -> Self:
+        """Return the family."""
+        return cls(fields.count("r"))
 
     def fields(self, shape: Shape) -> dict[str, Any]:
         """Return the fields of SHiRA; places come from the file, not from a seed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Self, final
 
 import numpy as np
 
@@ -12,14 +12,15 @@ from lowrank_blocks._calls import shows_call
 from lowrank_blocks._validation import Matrix, Shape
 from lowrank_blocks.adapters.lora import lora_config
 from lowrank_blocks.peft.checks import counts, require_most
-from lowrank_blocks.peft.claims import Solved, Tensors
-from lowrank_blocks.peft.family import Family
-from lowrank_blocks.peft.lowrank import truncated
+from lowrank_blocks.peft.claims import Sizes, Solved, Tensors
+from lowrank_blocks.peft.family import Family, Readable
+from lowrank_blocks.peft.lowrank import lora_reading, lora_shapes, truncated
+from lowrank_blocks.peft.stored import Fields, Reading
 from lowrank_blocks.peft.target import Target
 
 
 @dataclass(frozen=True)
-class _Replaced(Family):
+class _Replaced(Readable):
     """The r smallest singular components of the weight go, and a matrix of rank r comes."""
 
     r: int
@@ -73,6 +74,7 @@ class KaSA(_Replaced):
     """
 
     format: ClassVar[str] = "LORA"
+    reading: ClassVar[Reading] = lora_reading(("kasa_config", True))
 
     def named(self, b: Matrix, a: Matrix) -> Tensors:
         """Return the factors as PEFT names them."""
@@ -82,6 +84,16 @@ class KaSA(_Replaced):
         """Return ``B diag(d) A - T``."""
         b = tensors["lora_B.weight"] * tensors["lora_diag"]
         return b @ tensors["lora_A.weight"] - target.smallest(self.r)
+
+    def tensor_shapes(self, shape: Shape) -> Sizes:
+        """Return the shapes of A, B and d."""
+        return lora_shapes(shape, self.r) | {"lora_diag": (self.r,)}
+
+    @classmethod
+    def of_fields(cls, fields: Fields) -> Self:
+        """Return the family; the numbers of KaSA itself are those of its training."""
+        fields.inside("kasa_config")
+        return cls(fields.count("r"))
 
     def fields(self, shape: Shape) -> dict[str, Any]:
         """Return the fields of LoRA with those of KaSA at their defaults."""
@@ -126,6 +138,22 @@ class OSF(_Replaced):
         """Return ``U diag(s) V - T``."""
         u = tensors[_OSF + "U_low"] * tensors[_OSF + "S_low"]
         return u @ tensors[_OSF + "V_low"] - target.smallest(self.r)
+
+    def tensor_shapes(self, shape: Shape) -> Sizes:
+        """Return the shapes of U, s and V."""
+        (m, n), r = shape, self.r
+        return {_OSF + "U_low": (m, r), _OSF + "S_low": (r,), _OSF + "V_low": (r, n)}
+
+    @classmethod
+    def of_fields(cls, fields: Fields) -> Self:
+        """Return the family: what is free is what does not stay."""
+        free = min(fields.known_shape) - fields.count("effective_rank")
+        if free < 1:
+            raise ValueError(
+                f"effective_rank must be below the smaller side of {fields.module!r}, "
+                f"{min(fields.known_shape)}, got {fields.count('effective_rank')}."
+            )
+        return cls(free)
 
     def fields(self, shape: Shape) -> dict[str, Any]:
         """Return the fields of OSF, which counts what stays."""

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Self, final
 
 import numpy as np
 
 from lowrank_blocks._calls import shows_call
 from lowrank_blocks._validation import Matrix, Shape
 from lowrank_blocks.peft.checks import counts, require_divides, require_most
-from lowrank_blocks.peft.claims import Solved, Tensors
-from lowrank_blocks.peft.family import Family
+from lowrank_blocks.peft.claims import Sizes, Solved, Tensors
+from lowrank_blocks.peft.family import Readable, TellsShape
 from lowrank_blocks.peft.linear import Array, LinearMap, least_squares
+from lowrank_blocks.peft.stored import Fields, Reading
 from lowrank_blocks.peft.target import Target
 from lowrank_blocks.structures.circulant import BlockCirculant
 from lowrank_blocks.structures.tied import Tied
@@ -21,7 +22,7 @@ from lowrank_blocks.structures.tied import Tied
 @final
 @shows_call("lb.peft.C3A(16) for circulant blocks of 16 by 16")
 @dataclass(frozen=True)
-class C3A(Family):
+class C3A(TellsShape):
     """C3A: every b×b block is circulant, so its cyclic diagonals are averaged (`BlockCirculant`).
 
     PEFT computes it in float32.
@@ -70,6 +71,20 @@ class C3A(Family):
         blocks = tensors["c3a_kernel"][:, :, (steps - steps[:, None]) % self.b]
         return np.asarray(blocks.swapaxes(1, 2).reshape(target.shape) / target.shape[1])
 
+    def tensor_shapes(self, shape: Shape) -> Sizes:
+        """Return the shape of the first rows of the blocks."""
+        return {"c3a_kernel": (shape[0] // self.b, shape[1] // self.b, self.b)}
+
+    def shape_of(self, sizes: Sizes) -> Shape:
+        """Return the sides of the blocks times their numbers."""
+        rows, cols, b = sizes["c3a_kernel"]
+        return rows * b, cols * b
+
+    @classmethod
+    def of_fields(cls, fields: Fields) -> Self:
+        """Return the family."""
+        return cls(fields.count("block_size"))
+
     def fields(self, shape: Shape) -> dict[str, Any]:
         """Return the fields of C3A."""
         return {"block_size": self.b, "init_weights": True, "peft_type": self.format}
@@ -78,7 +93,7 @@ class C3A(Family):
 @final
 @shows_call("lb.peft.MiSS(8) for 8 classes of columns, or lb.peft.MiSS(8, mini=4)")
 @dataclass(frozen=True)
-class MiSS(Family):
+class MiSS(Readable):
     """MiSS: columns i with the same ``i mod r`` are equal, so they are averaged (`Tied`).
 
     With ``mini``, rows o with the same ``o mod mini`` are equal, too.
@@ -105,6 +120,7 @@ class MiSS(Family):
     mini: int | None = None
 
     format: ClassVar[str] = "MISS"
+    reading: ClassVar[Reading] = Reading(idle={"mini_r": None})
 
     def __post_init__(self) -> None:
         counts(self, "r", *(["mini"] if self.mini is not None else []))
@@ -129,6 +145,16 @@ class MiSS(Family):
         """Return ``M[i mod r, o mod mini]`` for row o and column i."""
         (m, n), block = target.shape, tensors["miss_block"]
         return np.ascontiguousarray(block.T[np.ix_(np.arange(m) % block.shape[1], np.arange(n) % self.r)])
+
+    def tensor_shapes(self, shape: Shape) -> Sizes:
+        """Return the shape of the classes, columns first."""
+        return {"miss_block": (self.r, self.mini or shape[0])}
+
+    @classmethod
+    def of_fields(cls, fields: Fields) -> Self:
+        """Return the family: of rows there are classes where the start says so."""
+        mini = fields.count("mini_r") if fields["init_weights"] == "mini" else None
+        return cls(fields.count("r"), mini=mini)
 
     def fields(self, shape: Shape) -> dict[str, Any]:
         """Return the fields of MiSS."""
@@ -174,7 +200,7 @@ class _Strips(LinearMap):
 @final
 @shows_call("lb.peft.MiSSBat(8) for blocks of 8 by 8")
 @dataclass(frozen=True)
-class MiSSBat(Family):
+class MiSSBat(Readable):
     """MiSS with ``init_weights="bat"``: block (a, b) of r×r is ``(W[a, b] + I) M[a]``.
 
     Every strip of r rows is one least-squares problem.
@@ -201,6 +227,7 @@ class MiSSBat(Family):
 
     needs_base: ClassVar[bool] = True
     format: ClassVar[str] = "MISS"
+    reading: ClassVar[Reading] = Reading(mark=("init_weights", "bat"), idle={"mini_r": None})
 
     def __post_init__(self) -> None:
         counts(self, "r")
@@ -229,6 +256,15 @@ class MiSSBat(Family):
         m, n = weight.shape
         blocks = weight.reshape(m // self.r, self.r, n // self.r, self.r).swapaxes(1, 2)
         return _Strips(blocks + np.eye(self.r))
+
+    def tensor_shapes(self, shape: Shape) -> Sizes:
+        """Return the shape of all M."""
+        return {"miss_block": (shape[0] // self.r, self.r, self.r)}
+
+    @classmethod
+    def of_fields(cls, fields: Fields) -> Self:
+        """Return the family."""
+        return cls(fields.count("r"))
 
     def fields(self, shape: Shape) -> dict[str, Any]:
         """Return the fields of this variant of MiSS."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,17 +11,18 @@ from numpy.typing import NDArray
 from lowrank_blocks._calls import shows_call
 from lowrank_blocks._validation import Matrix, Shape
 from lowrank_blocks.peft.checks import counts, require_most
-from lowrank_blocks.peft.claims import Solved, Tensors
-from lowrank_blocks.peft.family import Family
+from lowrank_blocks.peft.claims import Sizes, Solved, Tensors
+from lowrank_blocks.peft.family import Readable
 from lowrank_blocks.peft.generators import as_seed, first_of_permutation
 from lowrank_blocks.peft.linear import Array, LinearMap, least_squares
+from lowrank_blocks.peft.stored import Fields, Reading
 from lowrank_blocks.peft.target import Target
 
 Places = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class AtPlaces(Family):
+class AtPlaces(Readable):
     """Coefficients of atoms at ``torch.randperm(m n)[:n_frequency]``."""
 
     n_frequency: int
@@ -42,6 +43,11 @@ class AtPlaces(Family):
     def checked(self, shape: Shape) -> None:
         """Refuse more coefficients than entries."""
         require_most("n_frequency", self.n_frequency, shape[0] * shape[1], "the entries of the matrix")
+
+    @classmethod
+    def of_fields(cls, fields: Fields) -> Self:
+        """Return the family."""
+        return cls(fields.count("n_frequency"), seed=fields.count("random_loc_seed", least=0))
 
     def common(self) -> dict[str, Any]:
         """Return the fields that both formats have, scaled by 1."""
@@ -112,6 +118,8 @@ class FourierFT(AtPlaces):
     """
 
     format: ClassVar[str] = "FOURIERFT"
+    conv1d: ClassVar[bool] = True
+    reading: ClassVar[Reading] = Reading(scale=("fourierft_spectrum", "scaling", ""))
 
     def check(self, shape: Shape) -> None:
         """Refuse more coefficients than entries."""
@@ -131,6 +139,10 @@ class FourierFT(AtPlaces):
         """Return the real part of the inverse transform."""
         places = self.places(target.shape)
         return _Cosines(places, target.shape).forward(tensors["fourierft_spectrum"][:, None])
+
+    def tensor_shapes(self, shape: Shape) -> Sizes:
+        """Return the shape of the coefficients."""
+        return {"fourierft_spectrum": (self.n_frequency,)}
 
     def fields(self, shape: Shape) -> dict[str, Any]:
         """Return the fields of FourierFT."""
@@ -210,6 +222,8 @@ class WaveFT(AtPlaces):
     """
 
     format: ClassVar[str] = "WAVEFT"
+    conv1d: ClassVar[bool] = True
+    reading: ClassVar[Reading] = Reading(scale=("waveft_spectrum", "scaling", ""))
 
     def check(self, shape: Shape) -> None:
         """Refuse more coefficients than entries, and odd sides, which PEFT pads."""
@@ -227,6 +241,10 @@ class WaveFT(AtPlaces):
         """Return the inverse transform."""
         found = _Haar(self.places(target.shape), target.shape)
         return found.forward(tensors["waveft_spectrum"][:, None])
+
+    def tensor_shapes(self, shape: Shape) -> Sizes:
+        """Return the shape of the coefficients."""
+        return {"waveft_spectrum": (self.n_frequency,)}
 
     def fields(self, shape: Shape) -> dict[str, Any]:
         """Return the fields of WaveFT."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from lowrank_blocks.peft.family import Family, Fit
 from lowrank_blocks.peft.target import Target, norm_of
 
 _DTYPES = ("float64", "float32", "float16", "bfloat16")
-_SHARED = "base_model."
+SHARED = "base_model."
 
 
 def write(
@@ -30,6 +30,7 @@ def write(
     *,
     dtype: str = "float32",
     base_model: str | None = None,
+    flipped: Collection[str] = (),
 ) -> Path:
     """Write fits of one family with one setting as an adapter that PEFT loads.
 
@@ -46,6 +47,9 @@ def write(
         Type of the tensors in the file.
     base_model : str, optional
         Name or path of the base model, for whoever loads the adapter.
+    flipped : collection of str, optional
+        Names of weights that are stored as (in, out), as GPT-2's Conv1D does; the fits have output features
+        first. Other names do no harm.
 
     Returns
     -------
@@ -55,8 +59,8 @@ def write(
     Raises
     ------
     TypeError, ValueError
-        If there are no fits, they are not of one family and setting, PEFT has no format for it, or tensors
-        that all modules share differ.
+        If there are no fits, they are not of one family and setting, PEFT has no format for it or for
+        weights stored as (in, out), or tensors that all modules share differ.
     ModuleNotFoundError
         If an extra is missing; the message gives the line that installs it.
     OSError
@@ -74,7 +78,10 @@ def write(
         name: Member(fit.family, fit.shape, as_stored(fit.tensors(), dtype))
         for name, fit in _checked(fits).items()
     }
-    write_members(Path(out), members, dtype, base_model)
+    turned = [name for name in members if name in flipped]
+    for name in turned:
+        require_conv1d(members[name].family, name)
+    write_members(Path(out), members, base_model, flipped=bool(turned))
     return Path(out)
 
 
@@ -103,16 +110,31 @@ def as_stored(tensors: Tensors, dtype: str) -> Tensors:
     }
 
 
-def write_members(folder: Path, members: Mapping[str, Member], dtype: str, base_model: str | None) -> None:
+def require_conv1d(family: Family, name: str) -> None:
+    """Refuse a weight that is stored as (in, out) for a family that PEFT has not for those."""
+    if not family.conv1d:
+        raise ValueError(
+            f"{name!r} must be stored with output features first for {family!r}: PEFT has no {family.format} "
+            "for weights that are stored as (in, out)."
+        )
+
+
+def write_members(
+    folder: Path, members: Mapping[str, Member], base_model: str | None, *, flipped: bool
+) -> None:
     """Write members of one family with one setting; see `write`."""
     modules = {module_of(name, "fits"): member for name, member in members.items()}
-    config = _config(modules) | {
-        "base_model_name_or_path": base_model,
-        "inference_mode": True,
-        "modules_to_save": None,
-        "target_modules": target_pattern(modules),
-        "task_type": None,
-    }
+    config = (
+        _config(modules)
+        | {
+            "base_model_name_or_path": base_model,
+            "inference_mode": True,
+            "modules_to_save": None,
+            "target_modules": target_pattern(modules),
+            "task_type": None,
+        }
+        | ({"fan_in_fan_out": True} if flipped else {})
+    )
     files: dict[str, str | bytes] = {TENSORS: as_safetensors(_tensors(modules)), CONFIG: as_json(config)}
     require_writable(folder, files)
     write_files(folder, files)
@@ -145,7 +167,7 @@ def _tensors(modules: Mapping[str, Member]) -> Tensors:
     found: Tensors = {}
     for module, member in modules.items():
         for end, value in member.tensors.items():
-            key = end if end.startswith(_SHARED) else f"{PREFIX}{module}.{end}"
+            key = end if end.startswith(SHARED) else f"{PREFIX}{module}.{end}"
             if key in found and not np.array_equal(found[key], value):
                 raise ValueError(f"fits must share {key}, got another one for {module!r}.")
             found[key] = value

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lowrank_blocks._colours import CLAIMS
 from lowrank_blocks.plotting._axes import axes, set_title
 from lowrank_blocks.plotting._colours import faint_ink
 from lowrank_blocks.plotting.budgets import draw_curve
@@ -17,13 +18,7 @@ from lowrank_blocks.solver.curves import ErrorCurve
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Of Okabe & Ito's palette: what is proved of a fit.
-_LOOKS = {
-    "optimal": ("#0072B2", "o"),
-    "infimum": ("#0072B2", "s"),
-    "optimal with one half fixed": ("#E69F00", "D"),
-    "upper bound": ("#D55E00", "v"),
-}
+_MARKERS = dict(zip(CLAIMS, "osDv", strict=True))
 _LINE = 0.031  # height of a line of text, in heights of the axes
 
 
@@ -78,11 +73,11 @@ def plot_atlas(comparison: Comparison, *, curves: Sequence[ErrorCurve] = (), ax:
 
 def _marks(ax: Axes, rows: Sequence[Row]) -> None:
     """Draw the marks, in one series for each guarantee."""
-    for guarantee, (colour, marker) in _LOOKS.items():
+    for guarantee, colour in CLAIMS.items():
         some = [row for row in rows if row.guarantee == guarantee]
         if some:
             counts, errors = [r.n_parameters for r in some], [r.relative_error for r in some]
-            look: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 5}
+            look: dict[str, Any] = {"color": colour, "marker": _MARKERS[guarantee], "markersize": 5}
             ax.plot(counts, errors, linestyle="none", label=guarantee, zorder=3, **look)
 
 

@@ -112,8 +112,7 @@ def atlas_of_updates(updates: Updates, rank: int) -> ModelAtlas:
     """Return the atlas of updates that are read one after the other."""
     comparisons, found, total = {}, {name: _Sum() for name in ENTRIES}, 0.0
     for name, dW in updates:
-        weight = updates.base.read(name)
-        target = Target.of(dW, weight.T if name in updates.flipped else weight)
+        target = Target.of(dW, updates.weight(name))
         budget = rank_budget(target.shape, rank)
         fits = fits_within(target, budget)
         comparisons[name] = compared(target, budget, fits)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping
-from functools import cache
 
 from lowrank_blocks._escaping import html
 from lowrank_blocks.models.comparison import PLAN, ModelComparison
 from lowrank_blocks.reports._curve import curve_figure
+from lowrank_blocks.reports._document import document, require_words
 from lowrank_blocks.reports._listing import left_out_table, matrices_table, ways_table
 from lowrank_blocks.reports._maps import ranks_figure, winners_figure
 from lowrank_blocks.reports._words import verdict
 from lowrank_blocks.reports.modules import module_grid
 
-_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; style-src 'unsafe-inline'"
 _TITLE = "Low-rank approximation of a fine-tuned model"
 
 
@@ -55,25 +52,17 @@ def to_page(
     >>> page[:15], page.count("<h1>One matrix</h1>")
     ('<!doctype html>', 1)
     """
-    _check(comparison, title, details)
-    style, script = _package_text("page.css"), _package_text("page.js")
-    policy = f"{_POLICY}; script-src '{_digest(script)}'"
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n'
-        f"<title>{html(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
-        f"<header>\n<h1>{html(title)}</h1>\n{_facts(comparison, details or {})}</header>\n"
-        f"<main>\n{_sections(comparison)}</main>\n<script>{script}</script>\n</body>\n</html>\n"
-    )
+    if not isinstance(comparison, ModelComparison):
+        raise TypeError(f"comparison must be what lb.compare_checkpoints returned, got {comparison!r}.")
+    require_words(title, details)
+    return document(title, _facts(comparison) | dict(details or {}), _sections(comparison))
 
 
-def _sections(comparison: ModelComparison) -> str:
+def _sections(comparison: ModelComparison) -> dict[str, str]:
     best = comparison.plans[comparison.best]
     grid = module_grid(comparison.plans[PLAN].ranks)
     sentences = "".join(f"<p>{html(sentence)}</p>" for sentence in verdict(comparison))
-    parts = {
+    return {
         "Who wins": f'<div class="verdict">{sentences}</div>{ways_table(comparison)}',
         "The whole model at every budget": curve_figure(comparison),
         "Who wins where": winners_figure(comparison, grid),
@@ -81,49 +70,17 @@ def _sections(comparison: ModelComparison) -> str:
         "All matrices": matrices_table(comparison),
         "Left out": left_out_table(comparison),
     }
-    return "".join(
-        f"<section>\n<h2>{heading}</h2>\n{content}\n</section>\n"
-        for heading, content in parts.items()
-        if content
-    )
 
 
 _RANKS = "Numbers stored, as the rank at which one global factorisation of the matrix stores as many."
 
 
-def _facts(comparison: ModelComparison, details: Mapping[str, str]) -> str:
+def _facts(comparison: ModelComparison) -> dict[str, str]:
     plan = comparison.plans[PLAN]
     unit = sum(map(sum, plan.shapes.values()))
     dense = sum(m * n for m, n in plan.shapes.values())
-    facts = {
+    return {
         "matrices": f"{len(plan.ranks):,}",
         "budget": f"{comparison.budget:,} of {dense:,} numbers, as rank {comparison.budget / unit:.4g} of "
         "Global() everywhere",
-        **details,
     }
-    items = "".join(f"<dt>{html(name)}</dt><dd>{html(value)}</dd>\n" for name, value in facts.items())
-    return f"<dl>\n{items}</dl>\n"
-
-
-def _check(comparison: object, title: object, details: object) -> None:
-    if not isinstance(comparison, ModelComparison):
-        raise TypeError(f"comparison must be what lb.compare_checkpoints returned, got {comparison!r}.")
-    if not isinstance(title, str):
-        raise TypeError(f"title must be a str, got {title!r}.")
-    if details is None:
-        return
-    pairs = list(details.items()) if isinstance(details, Mapping) else [(details, None)]
-    if not all(isinstance(text, str) for pair in pairs for text in pair):
-        raise TypeError(f"details must be a dict of str to str, got {details!r}.")
-
-
-@cache
-def _package_text(name: str) -> str:
-    from importlib.resources import files  # costs more to import than the rest of this module
-
-    return (files("lowrank_blocks.reports") / name).read_text(encoding="utf-8")
-
-
-def _digest(script: str) -> str:
-    """Return what a policy allows one script by."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

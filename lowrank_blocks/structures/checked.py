@@ -25,7 +25,7 @@ def as_structure(value: object, name: str = "structure") -> Structure:
     if hasattr(value, "nearest"):
         raise TypeError(
             f"{name} must be a structure, got the family {value!r} of adapters; write its .nearest(dW), or "
-            "lb.extract_family for checkpoints."
+            "lb.extract(base, tuned, out, structure=...) for checkpoints."
         )
     raise TypeError(f"{name} must be a structure such as {_suggest(value)}, got {value!r}.")
 

@@ -35,9 +35,10 @@ ROOMS = {  # the tests that see a room, those that are quick and see most first
     "checkpoints": "checkpoints checkpoints_damaged cli_checkpoints",
     "adapters": "adapters adapters_in adapters_refused cli_checkpoints",
     "search": "candidates search best_partition search_planted partition_curve theorems",
-    "peft": "families atlas family_extraction",
+    "peft": "families family_oracles family_input family_reading family_files family_extraction "
+    "cli_families atlas",
     "models": "plans layers layers_of_matrices work adapters cli_checkpoints bounds",
-    "reports": "reports reports_of_many page best_partition tables cli_checkpoints",
+    "reports": "reports reports_of_many page atlas_page best_partition tables cli_checkpoints",
     "datasets": "synthetic files",
     "experiments": "reproduce",
     "files": "files file_kinds cli_files cli_names",
