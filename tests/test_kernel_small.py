@@ -68,7 +68,7 @@ def test_only_blocks_without_a_proof_are_solved_by_lapack():
 
 
 def test_a_stack_whose_eigenvectors_are_not_found_is_solved_by_lapack(monkeypatch):
-    def refused(_):
+    def refused(*_):
         raise np.linalg.LinAlgError("Eigenvalues did not converge")
 
     matrix, structure = lb.synthetic.gaussian((64, 64)).matrix, lb.Localized(4)

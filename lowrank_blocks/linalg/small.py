@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from lowrank_blocks.linalg.bounds import energy_missed, error_of_root, lapack_norm, residual_rounding
 from lowrank_blocks.linalg.energies import tail_energy
 from lowrank_blocks.linalg.lapack import eigenpairs
+from lowrank_blocks.linalg.scratch import scratch
 from lowrank_blocks.linalg.svd import lapack_svd, svd_method
 
 Array = NDArray[np.float64]
@@ -76,11 +77,14 @@ def _by_gram(stack: Array, ranks: Counts) -> LeadingStack:
     """Project every block on the leading eigenvectors of its Gram matrix, and bound the energy they miss."""
     most = int(ranks.max())
     kept = np.arange(most) < ranks[:, None]
-    squares, vectors = eigenpairs(np.matmul(stack, stack.mT))
+    grams = np.matmul(stack, stack.mT)
+    total = np.trace(grams, axis1=1, axis2=2)
+    squares, vectors = eigenpairs(grams)
     squares, vectors = squares[:, : -most - 1 : -1] * kept, vectors[:, :, : -most - 1 : -1] * kept[:, None]
     rotation, values, rows = lapack_svd(np.matmul(vectors.mT, stack))
-    basis, total = np.matmul(vectors, rotation), _energies(stack)
-    error, norm = np.sqrt(_energies(stack - np.matmul(basis * values[:, None], rows))), np.sqrt(total)
+    basis = np.matmul(vectors, rotation)
+    product = np.matmul(basis * values[:, None], rows, out=scratch("stack", stack.shape))
+    error, norm = np.sqrt(_energies(np.subtract(stack, product, out=product))), np.sqrt(total)
     skew = np.sqrt(_energies(np.matmul(vectors.mT, vectors) - kept[:, None] * np.eye(most)))
     missed = energy_missed(error, total, squares, stack.shape, ranks)
     excess = np.minimum(error, error_of_root(np.square(error), missed))
@@ -111,5 +115,5 @@ def _replace(found: LeadingStack, chosen: NDArray[np.bool_], other: LeadingStack
 
 
 def _energies(stack: Array) -> Array:
-    """Return the sum of the squares of every block."""
-    return np.asarray(np.square(stack).sum(axis=(-2, -1)))
+    """Return the sum of the squares of every block, that of its rows in pairs."""
+    return np.asarray(np.einsum("nkl,nkl->nk", stack, stack).sum(axis=1))

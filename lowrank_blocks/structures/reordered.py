@@ -118,7 +118,8 @@ class ReorderedLayout(Layout):
 
     def outside(self, matrix: Matrix) -> Iterator[Matrix]:
         """Yield what is in no block, in the order of the structure."""
-        return self._inner.outside(self._there(matrix))
+        if not self.covers:
+            yield from self._inner.outside(self._there(matrix))
 
     def turned(self, block: int, factors: Factors) -> Factors:
         """Return the factors that the block has on the transposed matrix."""
