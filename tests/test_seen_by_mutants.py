@@ -11,7 +11,7 @@ from command import refused, run
 import lowrank_blocks as lb
 from lowrank_blocks.allocation import penalties
 from lowrank_blocks.checkpoints.updates import iter_updates
-from lowrank_blocks.linalg import common_exponent
+from lowrank_blocks.linalg import common_exponent, pseudo_inverses
 from lowrank_blocks.models.comparison import ACROSS
 from lowrank_blocks.models.factors import FactorJob
 from lowrank_blocks.models.journal import Journal
@@ -126,3 +126,29 @@ def test_structures_are_spelt_on_the_command_line(tmp_path, capsys):
 )
 def test_a_structure_that_is_not_one_is_refused_in_one_line(text, message, capsys):
     assert message in refused(capsys, "compare", "--structure", text)
+
+
+@pytest.mark.parametrize("side", [200, 640])
+@pytest.mark.parametrize("exponent", [-40, -9, 9, 40])
+def test_bounds_and_methods_scale_with_the_matrix(side, exponent):
+    matrix, scale = lb.synthetic.power_law((side, side)).matrix, 2.0**exponent
+    for solve in (
+        lambda x: lb.approximate(x, lb.Global(), rank=5),
+        lambda x: lb.approximate(x, lb.Localized(8), rank=16, allocate=lb.uniform),
+        lambda x: lb.decompose(x, lb.Localized(2)),
+    ):
+        plain, scaled = solve(matrix).accuracy, solve(scale * matrix).accuracy
+        assert scaled.methods == plain.methods
+        np.testing.assert_allclose(
+            scaled.bounds, np.array(plain.bounds) * scale, rtol=0.02
+        )  # LAPACK rescales
+
+
+@pytest.mark.parametrize("side", [1, 2, 5])
+def test_pseudo_inverses_are_those_of_numpy(side):
+    rng = np.random.default_rng(side)
+    factors = rng.standard_normal((4, side, side)) * np.array([1e-3, 1.0, 1e3, 0.0])[:, None, None]
+    factors[1, :, -1] = 0  # singular
+    grams = factors @ factors.mT
+    expected = np.linalg.pinv(grams, rcond=1e-12, hermitian=True)
+    np.testing.assert_allclose(pseudo_inverses(grams), expected, rtol=1e-6, atol=1e-18)

@@ -71,8 +71,8 @@ class Accuracy:
     bounds: tuple[float, ...]
     norm: float
     relative_bound: float
-    outside: float = 0.0
-    norm_bound: float = 0.0
+    outside: float
+    norm_bound: float
 
     @classmethod
     def of(
