@@ -28,7 +28,7 @@ def curve_figure(comparison: ModelComparison) -> str:
     lines = "".join(_line(label, s, scale, d) for (label, s), d in zip(curves.items(), dashes, strict=True))
     keys = "".join(_key(label, dash) for label, dash in zip(curves, dashes, strict=True))
     unit = sum(map(sum, comparison.plans[PLAN].shapes.values()))
-    behind = f"{_frame(scale)}{_ranks(scale, unit)}{_budget(scale, comparison.budget)}"
+    behind = f"{_frame(scale, comparison.weighted)}{_ranks(scale, unit)}{_budget(scale, comparison.budget)}"
     drawn = f"{behind}{lines}{_found(comparison, scale)}"
     return (
         '<figure><div class="scroll" tabindex="0" role="region" aria-label="Curve, scrolls sideways">'
@@ -125,7 +125,7 @@ def _dashes(labels: Sequence[str]) -> list[str]:
     return found
 
 
-def _frame(scale: _Scale) -> str:
+def _frame(scale: _Scale, weighted: bool) -> str:
     low, high, right = scale.y(0), scale.y(_HIGHEST), _WIDTH - _RIGHT
     parts = [f'<path class="axis" d="M{_LEFT} {high:.1f}V{low:.1f}H{right}"/>']
     for k in range(0, 11, 2):
@@ -139,9 +139,8 @@ def _frame(scale: _Scale) -> str:
     middle = (_LEFT + right) / 2
     parts.append(f'<text x="{middle}" y="{_HEIGHT - 8}" text-anchor="middle">stored numbers</text>')
     turned = f'transform="rotate(-90 14 {(low + high) / 2:.1f})"'
-    parts.append(
-        f'<text x="14" y="{(low + high) / 2:.1f}" text-anchor="middle" {turned}>relative error</text>'
-    )
+    what = f"relative error{' in the weighted norm' if weighted else ''}"
+    parts.append(f'<text x="14" y="{(low + high) / 2:.1f}" text-anchor="middle" {turned}>{what}</text>')
     return "".join(parts)
 
 

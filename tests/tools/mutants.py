@@ -67,7 +67,7 @@ ROOMS = {  # the tests that see a room, those that are quick and see most first
     "search": "candidates search best_partition search_planted partition_curve theorems",
     "peft": "families atlas family_extraction",
     "models": "plans layers layers_of_matrices work adapters cli_checkpoints cli_refusals bounds "
-    "model_weights weighted_adapters weighted_journal",
+    "model_weights compared_weights weighted_adapters weighted_journal",
     "reports": "reports reports_of_many page best_partition tables cli_checkpoints",
     "datasets": "synthetic files",
     "experiments": "reproduce",
