@@ -72,7 +72,7 @@ ROOMS = {  # the tests that see a room, those that are quick and see most first
     "datasets": "synthetic files",
     "experiments": "reproduce",
     "files": "files file_kinds cli_files cli_names",
-    "cli": "cli cli_usage cli_names cli_files cli_checkpoints cli_refusals cli_streams",
+    "cli": "cli cli_usage cli_names cli_files cli_checkpoints cli_refusals cli_weights cli_streams",
     "plotting": "plotting partitions picture_colours",
     "_validation": "bad_input tensors byte_order rank_or_budget",
     "_tables": "tables reports curves",
