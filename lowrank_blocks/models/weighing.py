@@ -100,9 +100,11 @@ class ModelWeights:
         rows, cols = ({name: side[name]} if name in side else {} for side in (self.rows, self.cols))
         return ModelWeights(rows, cols, self.labels) if rows or cols else None
 
-    def full(self, name: str) -> tuple[bool, bool]:
-        """Whether the weight of the rows of a matrix, and of its columns, is more than a diagonal."""
-        rows, cols = (name in side and _is_full(side[name]) for side in (self.rows, self.cols))
+    def arrays(self, name: str) -> tuple[Matrix | None, Matrix | None]:
+        """Return the weights of the rows and the columns of a matrix, vectors or matrices; None for none."""
+        rows, cols = (
+            None if (raw := side.get(name)) is None else _array(raw) for side in (self.rows, self.cols)
+        )
         return rows, cols
 
     @cached_property
@@ -151,7 +153,7 @@ def require_fit(weights: ModelWeights | None, name: str, structure: Structure, s
     """Refuse a structure that does not fit a matrix, or has no closed form under its weights."""
     layout = laid_out(structure, shape)
     if weights is not None and name in weights.names:
-        require_closed_form(structure, layout, weights.full(name))
+        require_closed_form(structure, layout, weights.arrays(name))
 
 
 def weights_key(weights: ModelWeights | None, name: str) -> str:
@@ -184,8 +186,8 @@ def _require_known(label: str, name: str, updates: Updates) -> None:
     raise ValueError(f"{label} must be of the matrices that are compared, got {name!r}{why}.")
 
 
-def _is_full(value: Raw) -> bool:
-    return isinstance(value, Activations) or value.ndim == 2
+def _array(value: Raw) -> Matrix:
+    return value.x if isinstance(value, Activations) else value
 
 
 def _bytes(value: Raw | None) -> Iterator[bytes]:
@@ -193,6 +195,6 @@ def _bytes(value: Raw | None) -> Iterator[bytes]:
     if value is None:
         yield b"none;"
         return
-    array: Matrix = value.x if isinstance(value, Activations) else value
+    array = _array(value)
     yield f"{type(value).__name__} {array.dtype.name} {array.shape};".encode()
     yield np.ascontiguousarray(array).tobytes()

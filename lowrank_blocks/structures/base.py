@@ -74,9 +74,8 @@ class Layout(ReadOnly, ABC):
 
     proved: ClassVar[bool] = False  # whether S S^T = I is known without a test of the layout
     blocks_are_cells: bool = False  # whether each block is all rows times all columns of its cell
-    takes_weights: bool = (
-        False  # whether `rescaled` is known: the form stays closed if rows or columns are scaled
-    )
+    takes_weights: bool = False  # whether `rescaled` is known for all scales of rows and columns
+    weights_rule: str = "mixes entries of several weights"  # why it is not
     rounding: float = 0.0  # of `split`, relative to the norm of the matrix: 0 where it only picks
 
     def __init__(self, shape: Shape, block_shapes: Sequence[Shape]) -> None:
@@ -127,8 +126,12 @@ class Layout(ReadOnly, ABC):
         b, a = factors
         return a.T, b.T
 
+    def takes(self, rows: Matrix | None, cols: Matrix | None) -> bool:
+        """Whether `rescaled` is known for these scales, of which None stands for ones."""
+        return self.takes_weights
+
     def rescaled(self, factors: Sequence[Factors], rows: Matrix, cols: Matrix) -> Sequence[Factors]:
-        """Return the factors of ``diag(rows) @ X @ diag(cols)``, where X has these; see `takes_weights`."""
+        """Return the factors of ``diag(rows) @ X @ diag(cols)``, where X has these; see `takes`."""
         raise NotImplementedError
 
     def positions(self, ranks: NDArray[np.int64]) -> int:

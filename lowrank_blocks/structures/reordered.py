@@ -84,7 +84,7 @@ class ReorderedLayout(Layout):
         super().__init__(inner.shape, inner.block_shapes)
         self._inner, self._rows, self._cols = inner, rows, cols
         self.blocks_are_cells, self.takes_weights = inner.blocks_are_cells, inner.takes_weights
-        self.rounding = inner.rounding
+        self.rounding, self.weights_rule = inner.rounding, inner.weights_rule
 
     @property
     def rank_costs(self) -> NDArray[np.int64]:
@@ -124,6 +124,10 @@ class ReorderedLayout(Layout):
         """Return the factors that the block has on the transposed matrix."""
         return self._inner.turned(block, factors)
 
+    def takes(self, rows: Matrix | None, cols: Matrix | None) -> bool:
+        """Ask the layout inside, in its order."""
+        return self._inner.takes(_taken(rows, self._rows), _taken(cols, self._cols))
+
     def rescaled(self, factors: Sequence[Factors], rows: Matrix, cols: Matrix) -> Sequence[Factors]:
         """Scale as the layout inside does, in its order."""
         there = (s if o is None else s[o] for s, o in ((rows, self._rows), (cols, self._cols)))
@@ -153,6 +157,10 @@ class ReorderedLayout(Layout):
 
     def _back(self, matrix: Matrix) -> Matrix:
         return _placed(_placed(matrix, self._rows).T, self._cols).T
+
+
+def _taken(scales: Matrix | None, order: Indices | None) -> Matrix | None:
+    return scales if scales is None or order is None else scales[order]
 
 
 def _placed(array: Matrix, order: Indices | None) -> Matrix:

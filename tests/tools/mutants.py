@@ -60,7 +60,7 @@ ROOMS = {  # the tests that see a room, those that are quick and see most first
     "kernel_threads kernel_limit truncation adapters_in",
     "structures": "structures layouts products partitions partition laws best_partition",
     "allocation": "ranks dense_blocks budgets layers bounds monotone curves rank_or_budget partition_curve",
-    "solver": "weights truncation bounds products ownership copies "
+    "solver": "weights kronecker_weights truncation bounds products ownership copies "
     "optimum curves rank_or_budget narrow_rounding laws",
     "checkpoints": "checkpoints cli_checkpoints cli_refusals",
     "adapters": "adapters adapters_in cli_checkpoints",
