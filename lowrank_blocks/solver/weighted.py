@@ -15,12 +15,12 @@ from lowrank_blocks.allocation.adaptive import adaptive
 from lowrank_blocks.allocation.base import Allocate, RankChoice
 from lowrank_blocks.linalg import UNIT, common_exponent, norm_rounding, scaled
 from lowrank_blocks.solver.approximation import Approximation
-from lowrank_blocks.solver.assembly import energy, row_slabs, whole_factors
+from lowrank_blocks.solver.assembly import energy, row_slabs
 from lowrank_blocks.solver.curves import ErrorCurve
 from lowrank_blocks.solver.decomposition import Decomposition, decompose_view, solved
 from lowrank_blocks.solver.plain import Plain
 from lowrank_blocks.solver.weights import Weight, Weights
-from lowrank_blocks.structures.base import Factors, Layout, Structure
+from lowrank_blocks.structures.base import Factors, Layout, Structure, whole_factors
 from lowrank_blocks.structures.cells import Block, length
 from lowrank_blocks.structures.checked import laid_out
 from lowrank_blocks.structures.picked import BlockLayout

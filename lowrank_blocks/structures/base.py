@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import ClassVar
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lowrank_blocks._results import ReadOnly, locked
 from lowrank_blocks._validation import Matrix, Shape
-from lowrank_blocks.structures.cells import Block
+from lowrank_blocks.structures.cells import Block, whole_block
 
 Factors = tuple[Matrix, Matrix]
 
@@ -134,6 +134,15 @@ class Layout(ReadOnly, ABC):
         """Return the factors of ``diag(rows) @ X @ diag(cols)``, where X has these; see `takes`."""
         raise NotImplementedError
 
+    def pieces(self, factors: Sequence[Factors]) -> Iterable[tuple[Block, Factors]]:
+        """Return disjoint cells of the matrix with factors of them, of as low rank as is known: LoRA's.
+
+        By default where blocks are no cells: all of the matrix, and an identity.
+        """
+        if self.blocks_are_cells:
+            return zip(self.cells(), factors, strict=True)
+        return [(whole_block(self.shape), whole_factors(self.dense(factors)))]
+
     def positions(self, ranks: NDArray[np.int64]) -> int:
         """Return how many integers say where the numbers lie that ranks store; 0 if the structure does."""
         return 0
@@ -149,3 +158,9 @@ class Layout(ReadOnly, ABC):
     def apply_transposed(self, factors: Sequence[Factors], y: Matrix) -> Matrix:
         """Return ``join(B @ A of every block).T @ y`` for y of shape (m,) or (m, k)."""
         return self.dense(factors).T @ y
+
+
+def whole_factors(block: Matrix) -> Factors:
+    """Return a block with the identity of its smaller side, which is not stored."""
+    p, q = block.shape
+    return (block, np.eye(q, dtype=block.dtype)) if q <= p else (np.eye(p, dtype=block.dtype), block)

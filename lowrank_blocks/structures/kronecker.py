@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, final
 
@@ -12,8 +12,8 @@ import numpy as np
 from lowrank_blocks._calls import shows_call
 from lowrank_blocks._validation import Matrix, Shape, as_count
 from lowrank_blocks.linalg import UNIT
-from lowrank_blocks.structures.base import Factors, Layout, Structure
-from lowrank_blocks.structures.cells import Block
+from lowrank_blocks.structures.base import Factors, Layout, Structure, whole_factors
+from lowrank_blocks.structures.cells import Block, whole_block
 from lowrank_blocks.structures.orders import nearest_divisors
 
 _PRODUCT = 16 * UNIT  # by which scales may differ from a Kronecker product that was rounded, and its roots
@@ -139,7 +139,7 @@ class KroneckerLayout(Layout):
 
     def cells(self) -> tuple[Block, ...]:
         """Return the whole matrix."""
-        return (Block(slice(0, self.shape[0]), slice(0, self.shape[1])),)
+        return (whole_block(self.shape),)
 
     def outside(self, matrix: Matrix) -> Iterator[Matrix]:
         """Yield nothing: the block holds all entries."""
@@ -161,6 +161,20 @@ class KroneckerLayout(Layout):
         ((b, a),) = factors
         left, right = zip(_parts(rows, self._left[0]), _parts(cols, self._left[1]), strict=True)
         return [(b * np.outer(*left).reshape(-1, 1), a * np.outer(*right).ravel())]
+
+    def pieces(self, factors: Sequence[Factors]) -> Iterable[tuple[Block, Factors]]:
+        """Return one product: A ⊗ B has at most the rank of A times that of B, and the ranks of terms add."""
+        lefts, rights = self.terms(factors[0])
+        rank = len(lefts) * min(self._left) * min(self._right)
+        if not 0 < rank < min(self.shape):
+            return super().pieces(factors)
+        pairs = [
+            (whole_factors(left), whole_factors(right)) for left, right in zip(lefts, rights, strict=True)
+        ]
+        b, a = (
+            np.concatenate([np.kron(one[k], other[k]) for one, other in pairs], axis=1 - k) for k in (0, 1)
+        )
+        return [(whole_block(self.shape), (b, a))]
 
     def terms(self, factors: Factors) -> Factors:
         """Return the left and the right factors of all terms, (r, a, b) and (r, c, d)."""

@@ -111,10 +111,7 @@ class ReorderedLayout(Layout):
 
     def cells(self) -> Sequence[Block]:
         """Return the rows and columns of every block in the natural order."""
-        return tuple(
-            Block(_mapped(cell.rows, self._rows), _mapped(cell.cols, self._cols))
-            for cell in self._inner.cells()
-        )
+        return tuple(map(self._placed, self._inner.cells()))
 
     def outside(self, matrix: Matrix) -> Iterator[Matrix]:
         """Yield what is in no block, in the order of the structure."""
@@ -133,6 +130,10 @@ class ReorderedLayout(Layout):
         there = (s if o is None else s[o] for s, o in ((rows, self._rows), (cols, self._cols)))
         return self._inner.rescaled(factors, *there)
 
+    def pieces(self, factors: Sequence[Factors]) -> list[tuple[Block, Factors]]:
+        """Return those of the layout inside, where they lie in the natural order."""
+        return [(self._placed(cell), pair) for cell, pair in self._inner.pieces(factors)]
+
     def positions(self, ranks: Any) -> int:
         """Return how many positions the structure stores; the orders are not charged."""
         return self._inner.positions(ranks)
@@ -150,6 +151,9 @@ class ReorderedLayout(Layout):
         """Multiply in the other order, without the dense matrix."""
         x = self._inner.apply_transposed(factors, y if self._rows is None else y[self._rows])
         return _placed(x, self._cols)
+
+    def _placed(self, cell: Block) -> Block:
+        return Block(_mapped(cell.rows, self._rows), _mapped(cell.cols, self._cols))
 
     def _there(self, matrix: Matrix) -> Matrix:
         rows = matrix if self._rows is None else matrix[self._rows]

@@ -63,7 +63,7 @@ ROOMS = {  # the tests that see a room, those that are quick and see most first
     "solver": "weights kronecker_weights truncation bounds products ownership copies "
     "optimum curves rank_or_budget narrow_rounding laws",
     "checkpoints": "checkpoints cli_checkpoints cli_refusals",
-    "adapters": "adapters adapters_in cli_checkpoints",
+    "adapters": "adapters products_as_lora adapters_in cli_checkpoints",
     "search": "candidates search best_partition search_planted partition_curve theorems",
     "peft": "families atlas family_extraction",
     "models": "plans layers layers_of_matrices work adapters cli_checkpoints cli_refusals bounds "
