@@ -103,9 +103,10 @@ def test_weights_that_are_no_product_are_refused_with_the_rule(place, off):
         lb.approximate(target(12, 12), lb.Kronecker(2, 2), rank=1, col_weights=g)
 
 
-def test_matrices_of_weights_are_refused():
+@pytest.mark.parametrize("weights", [np.eye(12), np.ones((12, 12))], ids=["identity", "ones"])
+def test_matrices_of_weights_are_refused(weights):
     with pytest.raises(ValueError, match="closed form under weights"):
-        lb.approximate(target(12, 12), lb.Kronecker(2, 2), rank=1, col_weights=np.eye(12))
+        lb.approximate(target(12, 12), lb.Kronecker(2, 2), rank=1, col_weights=weights)
 
 
 def test_products_of_any_size_are_taken():

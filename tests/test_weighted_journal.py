@@ -11,6 +11,7 @@ import lowrank_blocks as lb
 from lowrank_blocks.checkpoints.updates import iter_updates
 from lowrank_blocks.models.factors import FactorJob
 from lowrank_blocks.models.journal import FOLDER, Journal
+from lowrank_blocks.models.plain import PlainJob
 from lowrank_blocks.models.spectra import SpectraJob
 from lowrank_blocks.models.weighing import model_weights
 from lowrank_blocks.models.workers import processes
@@ -60,6 +61,7 @@ def jobs(weights):
     return (
         SpectraJob(updates, (lb.Global(),), (2.0,), weights=sent),
         FactorJob(updates, lb.Global(), (2,), sent),
+        PlainJob(updates, ((lb.Global(), (2,)),), sent),
     )
 
 

@@ -25,9 +25,7 @@ from lowrank_blocks.structures.cells import Block, length
 from lowrank_blocks.structures.checked import laid_out
 from lowrank_blocks.structures.picked import BlockLayout
 
-_SCALED = (
-    64.0  # roundings of an entry on its way into the weighted norm and back; weights may be products to 16
-)
+_SCALED = 64.0  # roundings of an entry on its way into the weighted norm and back, by scales
 
 
 @dataclass(frozen=True, eq=False, repr=False)
