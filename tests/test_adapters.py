@@ -80,6 +80,7 @@ RANKS = {
     "grid": (lb.Localized(2), 20),
     "rows are full": (lb.Localized(2, 8), 24),  # 8 blocks of rank 5 of 12 rows each
     "columns are full": (lb.Localized(8, 2), 24),
+    "the matrix is full": (lb.HODLR(2), 24),  # rows and columns by themselves would take more
 }
 
 

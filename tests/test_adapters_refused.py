@@ -19,11 +19,11 @@ BAD = {
         TypeError,
         r"approximations\['.*'\] must be an Approximation, got a ndarray",
     ),
-    "no entries": (
-        {NAME: lb.approximate(np.eye(4), Checkerboard(), rank=1)},
+    "too many numbers": (
+        {NAME: lb.approximate(normal(4, 4), Checkerboard(), rank=2)},
         {},
-        TypeError,
-        "must have rows times columns as blocks, got Checkerboard",
+        ValueError,
+        r"must not take more numbers than the 16 .*Checkerboard\(\) of .* at rank 4 as LoRA, 32 numbers",
     ),
     "no module": ({"weight": BEST}, {}, ValueError, "must hold names that end in .weight.*, got 'weight'"),
     "bias": ({"a.bias": BEST}, {}, ValueError, "must hold names that end in .weight.*, got 'a.bias'"),

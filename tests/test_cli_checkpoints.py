@@ -10,7 +10,8 @@ import time
 import numpy as np
 import pytest
 from command import run
-from safetensors.numpy import load_file, save_file
+from pairs import contents, write_pair
+from safetensors.numpy import load_file
 
 import lowrank_blocks as lb
 from lowrank_blocks.checkpoints.updates import iter_updates
@@ -21,32 +22,10 @@ REPORTS = ["report.csv", "report.html", "report.json", "report.md"]
 ADAPTER = ["README.md", "adapter_config.json", "adapter_model.safetensors", "lowrank_blocks.json"]
 
 
-def write_pair(folder, count=4, side=16, **odd):
-    """Write a base and a fine-tuned checkpoint; `odd` are tensors (base, tuned) besides."""
-    rng = np.random.default_rng(0)
-    base, tuned = {}, {}
-    for k in range(count):
-        name = f"layers.{k}.query.weight"
-        base[name] = rng.standard_normal((side, side)).astype(np.float32)
-        change = rng.standard_normal((side, 3)) @ rng.standard_normal((3, side)) + rng.standard_normal(
-            (side, side)
-        )
-        tuned[name] = base[name] + change.astype(np.float32)
-    for name, (before, after) in odd.items():
-        base[name.replace("__", ".")], tuned[name.replace("__", ".")] = before, after
-    for name, tensors in (("base", base), ("tuned", tuned)):
-        save_file(tensors, folder / f"{name}.safetensors")
-    return ["--base", str(folder / "base.safetensors"), "--tuned", str(folder / "tuned.safetensors")]
-
-
 @pytest.fixture
 def pair(tmp_path):
     bias = np.zeros(16, np.float32), np.ones(16, np.float32)
     return write_pair(tmp_path, layers__0__query__bias=bias)
-
-
-def contents(folder):
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
 def test_compare_writes_what_the_library_finds(pair, tmp_path, capsys):
@@ -155,12 +134,6 @@ def test_an_adapter_is_made_smaller(pair, tmp_path, ranks):
         assert left <= optimum * (1 + 1e-6)
 
 
-def test_options_of_checkpoints_do_not_go_with_an_adapter(tmp_path, capsys):
-    for option in (["--base", "x", "--tuned", "y"], ["--include", "a"], ["--save-rest"], ["--workers", "2"]):
-        line = refused(capsys, "extract", "--adapter", "a", *option, "--out", str(tmp_path / "out"))
-        assert "--adapter" in line
-
-
 @pytest.mark.parametrize("command", ["compare", "extract"])
 def test_dry_run_writes_nothing(pair, tmp_path, capsys, command):
     out = tmp_path / "out"
@@ -170,98 +143,6 @@ def test_dry_run_writes_nothing(pair, tmp_path, capsys, command):
     assert run(command, *pair, "--budget", "140", "--out", str(out), "--dry-run") == 0
     assert "within the budget of 140 rank 1 everywhere stores 128 numbers" in capsys.readouterr().out
     assert not out.exists()
-
-
-@pytest.mark.parametrize("command", ["compare", "extract"])
-def test_nan_in_one_tensor_leaves_that_one_out(tmp_path, capsys, command):
-    bad = np.full((16, 16), np.nan, np.float32)
-    pair = write_pair(tmp_path, bad__weight=(np.zeros((16, 16), np.float32), bad))
-    assert run(command, *pair, "--blocks", "2", "--rank", "1", "--out", str(tmp_path / "out")) == 1
-    assert "bad.weight is left out: the update of bad.weight must be finite" in capsys.readouterr().err
-    assert (
-        "layers.0.query.weight"
-        in (tmp_path / "out" / {"compare": "report.csv"}.get(command, "README.md")).read_text()
-    )
-
-
-def refused(capsys, *arguments):
-    """Run a command that must fail, and return the one line that says why."""
-    assert run(*arguments) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    (line,) = captured.err.splitlines()
-    return line
-
-
-@pytest.mark.parametrize(
-    ("options", "error"),
-    [
-        (["--base", "x"], "--base and --tuned must both be given"),
-        (["--base", "x", "--tuned", "y"], "x must be a checkpoint, got nothing there"),
-        (["--include", "a"], "--include must come with --base and --tuned, got neither"),
-        (["--dry-run"], "--dry-run must come with --base and --tuned"),
-        (["--workers", "2"], "--workers must come with --base and --tuned"),
-        (["--fan-in-fan-out", "yes"], "--fan-in-fan-out must come with --base and --tuned"),
-    ],
-)
-def test_compare_names_the_option_that_is_wrong(capsys, options, error):
-    assert error in refused(capsys, "compare", *options)
-
-
-@pytest.mark.parametrize(
-    ("options", "error"),
-    [
-        (["--include", "("], "include must be a regular expression, got '('"),
-        (["--include", "nothing"], "must have a matrix in common, got none"),
-        (["--structure", "localized", "--blocks", "17"], "structures must hold one that fits"),
-        (["--workers", "2", "--dask", "x:1"], "--workers and --dask must not be given together"),
-        (["--format", "bdlora", "--structure", "diagonal"], "bdlora"),
-        (["--rank", "0", "--ranks", "uniform"], "rank"),
-    ],
-)
-def test_extract_names_what_is_wrong_and_leaves_nothing(pair, tmp_path, capsys, options, error):
-    out = tmp_path / "out"
-    assert error in refused(capsys, "extract", *pair, "--out", str(out), *options)
-    assert not out.exists() or set(contents_of_journal(out)) == {FOLDER}
-
-
-def damages(path):
-    """Yield damaged contents of a file: truncated at every tenth, a flipped byte, wrong lengths."""
-    whole = path.read_bytes()
-    for k in range(10):
-        yield f"{k} tenths", whole[: len(whole) * k // 10]
-    yield "flipped", whole[:20] + bytes([whole[20] ^ 0x80]) + whole[21:]
-    yield "absurd length", (1 << 62).to_bytes(8, "little") + whole[8:]
-    yield "more than there is", whole[:-4]
-
-
-@pytest.mark.parametrize("command", ["compare", "extract"])
-@pytest.mark.parametrize("side", ["base", "tuned"])
-def test_damaged_files_are_named_and_nothing_is_left(pair, tmp_path, capsys, command, side):
-    path = tmp_path / f"{side}.safetensors"
-    for what, content in damages(path):
-        path.write_bytes(content)
-        line = refused(capsys, command, *pair, "--out", str(tmp_path / "out"))
-        assert f"{side}.safetensors" in line, what
-        assert sorted(os.listdir(tmp_path)) == ["base.safetensors", "tuned.safetensors"]
-
-
-def test_an_adapter_given_as_a_checkpoint_is_named(pair, tmp_path, capsys):
-    assert run("extract", *pair, "--rank", "1", "--out", str(tmp_path / "adapter")) == 0
-    capsys.readouterr()
-    line = refused(capsys, "compare", "--base", str(tmp_path / "adapter"), "--tuned", pair[3])
-    assert "is an adapter directory" in line
-    assert "--adapter" in line
-
-
-def contents_of_journal(out):
-    return [path.name for path in out.iterdir()]
-
-
-def test_an_unwritable_folder_is_named_before_the_work(pair, tmp_path, capsys):
-    (tmp_path / "file").write_text("")
-    for command in ("compare", "extract"):
-        assert "file" in refused(capsys, command, *pair, "--out", str(tmp_path / "file" / "out"))
 
 
 @pytest.mark.exhaustive

@@ -4,7 +4,8 @@ import os
 
 import numpy as np
 import pytest
-from test_cli_checkpoints import contents, run, write_pair
+from command import run
+from pairs import contents, write_pair
 
 import lowrank_blocks as lb
 from lowrank_blocks.checkpoints.updates import iter_updates

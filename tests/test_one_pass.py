@@ -7,8 +7,8 @@ from collections import Counter
 import numpy as np
 import pytest
 from command import run
+from pairs import contents
 from safetensors.numpy import load_file, save_file
-from test_cli_checkpoints import contents
 
 import lowrank_blocks as lb
 from lowrank_blocks.checkpoints.updates import Updates, iter_updates

@@ -11,6 +11,7 @@ import numpy as np
 from lowrank_blocks._validation import Matrix, Shape
 from lowrank_blocks.adapters.pieces import Piece, pieces_of
 from lowrank_blocks.solver.approximation import Approximation
+from lowrank_blocks.structures.checked import laid_out
 
 Approximations = Mapping[str, Approximation]
 
@@ -61,8 +62,8 @@ class Family(ABC):
 
 def grid_of(approximation: Approximation) -> Shape | None:
     """Return the numbers of row and column parts, if the blocks are a grid of equal rectangles."""
-    blocks = approximation.blocks
-    if not all(isinstance(side, slice) for block in blocks for side in block):
+    blocks, layout = approximation.blocks, laid_out(approximation.structure, approximation.shape)
+    if not layout.blocks_are_cells or not all(isinstance(side, slice) for block in blocks for side in block):
         return None
     rows = len({block.rows.start for block in blocks})  # type: ignore[union-attr]
     cols = len({block.cols.start for block in blocks})  # type: ignore[union-attr]

@@ -2,36 +2,50 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, final
 
 import numpy as np
 
-from lowrank_blocks._validation import Matrix
+from lowrank_blocks._validation import Matrix, Shape
 from lowrank_blocks.adapters.family import Approximations, Family, zeros
 from lowrank_blocks.adapters.naming import anchored
-from lowrank_blocks.adapters.pieces import Piece, pieces_of
+from lowrank_blocks.adapters.pieces import Piece, pieces_of, product_slack
 from lowrank_blocks.solver.approximation import Approximation
-from lowrank_blocks.structures.cells import Block, Selection, indices, length
+from lowrank_blocks.structures.base import whole_factors
+from lowrank_blocks.structures.cells import Block, Selection, indices, length, whole_block
+from lowrank_blocks.structures.checked import laid_out
 
 _Side = Callable[[Piece], Selection]
 
 
 @final
 class Lora(Family):
-    """LoRA from blocks that pick entries.
+    """LoRA from any structure.
 
-    The factors of every block go into columns of B and rows of A of their own, with zeros elsewhere.
-    Blocks with the same rows whose ranks add up to more than their rows are joined instead: B holds an
-    identity there, and A the rows themselves. The same goes for columns, and for the whole matrix; of
-    the three, the one of the least rank is taken. Nothing is truncated: only exact zeros are left out.
+    The factors of every block go into columns of B and rows of A of their own, with zeros elsewhere. Blocks
+    that average or rearrange entries give the factors of `Layout.pieces` in place of theirs. Blocks with the
+    same rows whose ranks add up to more than their rows are joined instead: B holds an identity there, and
+    A the rows themselves. The same goes for columns, and for the whole matrix; of the three, the one of the
+    least rank is taken. Nothing is truncated: only exact zeros are left out.
     """
 
     name = "lora"
     has_embeddings = True
 
     def refusal(self, approximations: Approximations) -> str | None:
-        """Return None: any blocks can be stored so."""
+        """Return the first whose structure is no cells and which takes more numbers than it has entries."""
+        for name, made in approximations.items():
+            if laid_out(made.structure, made.shape).blocks_are_cells:
+                continue
+            rank, (m, n) = self.rank(made), made.shape
+            stored = self.stored(made, rank)
+            if stored > m * n:
+                return (
+                    f"{name!r} must not take more numbers than the {m * n} of the matrix, got "
+                    f"{made.structure!r} of {(m, n)} at rank {rank} as LoRA, {stored} numbers"
+                )
         return None
 
     def rank(self, approximation: Approximation) -> int:
@@ -95,11 +109,15 @@ def _covers(approximation: Approximation) -> list[tuple[list[Piece], _Side]]:
     best = min(ways, key=lambda way: sum(_joined_rank(group, side) for group, side in way))
     if sum(_joined_rank(group, side) for group, side in best) <= min(shape):
         return best
-    whole = Block(slice(0, shape[0]), slice(0, shape[1]))
-    dense = approximation.to_dense().astype(np.float64)
-    wide = shape[0] <= shape[1]
-    factors = (np.eye(shape[0]), dense) if wide else (dense, np.eye(shape[1]))
-    return [([Piece(0, *whole, *factors)], _rows if wide else _cols)]
+    return [([_whole(pieces, shape)], _rows if shape[0] <= shape[1] else _cols)]
+
+
+def _whole(pieces: Sequence[Piece], shape: Shape) -> Piece:
+    """Return all pieces as one, with an identity."""
+    dense = np.zeros(shape)
+    for piece in pieces:
+        dense[Block(piece.rows, piece.cols).index] = piece.b @ piece.a
+    return Piece(0, *whole_block(shape), *whole_factors(dense), _formed(pieces))
 
 
 def _groups(pieces: Sequence[Piece], side: _Side) -> Iterator[list[Piece]]:
@@ -118,9 +136,14 @@ def _joined(group: Sequence[Piece], side: _Side) -> list[Piece]:
     """Return the pieces of a group, or their product as one where that has the smaller rank."""
     if sum(piece.rank for piece in group) <= length(side(group[0])):
         return list(group)
-    first, identity = group[0], np.eye(length(side(group[0])))
+    first, identity, slack = group[0], np.eye(length(side(group[0]))), _formed(group)
     if side is _rows:
         cols = np.concatenate([indices(piece.cols) for piece in group])
-        return [Piece(first.block, first.rows, cols, identity, np.hstack([p.b @ p.a for p in group]))]
+        return [Piece(first.block, first.rows, cols, identity, np.hstack([p.b @ p.a for p in group]), slack)]
     rows = np.concatenate([indices(piece.rows) for piece in group])
-    return [Piece(first.block, rows, first.cols, np.vstack([p.b @ p.a for p in group]), identity)]
+    return [Piece(first.block, rows, first.cols, np.vstack([p.b @ p.a for p in group]), identity, slack)]
+
+
+def _formed(pieces: Sequence[Piece]) -> float:
+    """Bound what rounds where the products of disjoint pieces are formed."""
+    return math.hypot(*map(product_slack, pieces))

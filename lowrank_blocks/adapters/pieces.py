@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from lowrank_blocks._validation import Matrix
-from lowrank_blocks.linalg import common_exponent, energy, scaled
+from lowrank_blocks.linalg import UNIT, common_exponent, energy, scaled
 from lowrank_blocks.solver.approximation import Approximation
 from lowrank_blocks.structures.cells import Selection
+from lowrank_blocks.structures.checked import laid_out
 
 Dtype = np.dtype[Any]
+
+_STEPS = 8  # roundings of an entry besides those of a sum: roots of sizes, and divisions by them
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ class Piece:
         Where it lies.
     b, a : (p, r) and (r, q) arrays
         Its factors.
+    slack : float
+        Bound on how far rounding on the way from the approximation moved it, in the Frobenius norm.
     """
 
     block: int
@@ -35,6 +40,7 @@ class Piece:
     cols: Selection
     b: Matrix
     a: Matrix
+    slack: float = 0.0
 
     @property
     def rank(self) -> int:
@@ -43,15 +49,30 @@ class Piece:
 
 
 def pieces_of(approximation: Approximation) -> list[Piece]:
-    """Return the blocks of positive rank in float64, without ranks whose factors are exactly zero."""
+    """Return the cells of positive rank in float64, without ranks whose factors are exactly zero."""
+    layout = laid_out(approximation.structure, approximation.shape)
+    wide = [(_wide(b), _wide(a)) for b, a in approximation.factors]
     found = []
-    pairs = zip(approximation.blocks, approximation.factors, strict=True)
-    for k, (block, (b, a)) in enumerate(pairs):
+    for k, (block, (b, a)) in enumerate(layout.pieces(wide)):
         kept = b.any(axis=0) & a.any(axis=1)
         if kept.any():
-            factors = b[:, kept].astype(np.float64), a[kept].astype(np.float64)
-            found.append(Piece(k, block.rows, block.cols, *factors))
+            piece = Piece(k, block.rows, block.cols, b[:, kept], a[kept])
+            found.append(piece if layout.blocks_are_cells else replace(piece, slack=product_slack(piece)))
     return found
+
+
+def _wide(factor: Matrix) -> Matrix:
+    return factor.astype(np.float64, copy=False)
+
+
+def product_slack(piece: Piece) -> float:
+    """Bound what rounds where ``b @ a`` is formed, or b and a from the factors of a structure."""
+    return piece.slack + (piece.rank + _STEPS) * UNIT * _norm(piece.b) * _norm(piece.a)
+
+
+def _norm(factor: Matrix) -> float:
+    inside, exponent = _in_range(factor)
+    return math.ldexp(math.sqrt(energy(inside)), exponent)
 
 
 def rounded(piece: Piece, dtype: Dtype, name: str) -> Piece:
@@ -62,7 +83,8 @@ def rounded(piece: Piece, dtype: Dtype, name: str) -> Piece:
     ValueError
         If an entry is not finite, or too large for the type; the message names the tensor.
     """
-    return Piece(piece.block, piece.rows, piece.cols, *(_cast(f, dtype, name) for f in (piece.b, piece.a)))
+    b, a = (_cast(factor, dtype, name) for factor in (piece.b, piece.a))
+    return replace(piece, b=b, a=a)
 
 
 def _cast(factor: Matrix, dtype: Dtype, name: str) -> Matrix:

@@ -10,7 +10,6 @@ from lowrank_blocks.adapters.family import Approximations, Family
 from lowrank_blocks.adapters.gralora import Gralora
 from lowrank_blocks.adapters.lora import Lora
 from lowrank_blocks.solver.approximation import Approximation
-from lowrank_blocks.structures.checked import laid_out
 
 FAMILIES: dict[str, Family] = {family.name: family for family in (Lora(), Gralora(), Bdlora())}
 
@@ -41,11 +40,6 @@ def checked(approximations: object) -> dict[str, Approximation]:
             raise TypeError(
                 f"approximations[{name!r}] must be an Approximation, got a {type(value).__name__}."
             )
-        if not laid_out(value.structure, value.shape).blocks_are_cells:
-            raise TypeError(
-                f"approximations[{name!r}] must have rows times columns as blocks, got {value.structure!r}, "
-                "which no adapter holds."
-            )
     return dict(approximations)
 
 
@@ -75,7 +69,8 @@ def plan(approximations: Approximations, name: str | None, *, conv1d: bool, embe
     reasons = [_refusal(family, approximations, needs) for family in tried]
     plans = [_plan(f, approximations) for f, reason in zip(tried, reasons, strict=True) if reason is None]
     if not plans:
-        raise ValueError(f"format={name!r} does not fit: {reasons[0]}; format='lora' holds any blocks.")
+        hint = "" if tried[0] is FAMILIES["lora"] else "; format='lora' holds any blocks"
+        raise ValueError(f"format={(name or 'lora')!r} does not fit: {reasons[0]}{hint}.")
     best = min(plans, key=lambda made: made.stored(approximations))
     if not any(best.ranks.values()):
         raise ValueError("approximations must have a rank above 0 in at least one matrix, got none.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -55,7 +56,7 @@ def write_adapter(
         By the names of the tensors in the base model, such as ``"encoder.layer.0.output.dense.weight"``;
         the matrices are updates with output features first. Those of rank 0 are left out.
     format : {"lora", "gralora", "bdlora"}, optional
-        ``"lora"`` holds any blocks; ``"gralora"`` holds ``Localized(K)`` and ``"bdlora"`` holds
+        ``"lora"`` holds any structure; ``"gralora"`` holds ``Localized(K)`` and ``"bdlora"`` holds
         ``Localized(1, K)`` and ``Localized(K, 1)``, for one K that divides the sides. GraLoRA has one r for
         all modules, BD-LoRA one for each: smaller ranks are filled up with zeros. By default the one that
         stores the fewest numbers.
@@ -187,7 +188,7 @@ def _stored(
         norm=plain.norm,
         error=plain.error,
         rounding=moved,
-        error_bound=plain.error + plain.bound + moved,
+        error_bound=plain.error + plain.bound + moved + math.hypot(*(piece.slack for piece in exact)),
         weighted_error=approximation.relative_error if approximation.plain else None,
     )
 

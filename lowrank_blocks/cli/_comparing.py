@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 
 from lowrank_blocks._version import __version__
-from lowrank_blocks.cli import _models
+from lowrank_blocks.cli import _models, _weights
 from lowrank_blocks.cli._folders import require_folder, save
 from lowrank_blocks.cli._streams import write
 from lowrank_blocks.cli._structures import DEFAULT, structures
@@ -14,6 +14,7 @@ from lowrank_blocks.models.comparing import compared
 from lowrank_blocks.models.comparison import ModelComparison
 from lowrank_blocks.models.journal import Journal
 from lowrank_blocks.models.plans import model_spectra
+from lowrank_blocks.models.weighing import model_weights
 from lowrank_blocks.reports.page import to_page
 
 FILES = ("report.html", "report.md", "report.csv", "report.json")
@@ -35,6 +36,8 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         write(_models.dry_run(updates, args.rank, args.budget))
         return 0
+    given = _weights.by_name(args)
+    weights = model_weights(given.get("row_weights"), given.get("col_weights"), updates)
     if args.out is not None:
         require_folder(args.out, FILES)
     journal = None if args.out is None else Journal(args.out)
@@ -42,7 +45,13 @@ def run(args: argparse.Namespace) -> int:
     chosen = tuple(structures(args.structure or DEFAULT, args.blocks))
     with _models.executor(args) as executor:
         spectra = model_spectra(
-            updates, chosen, budget=args.budget, rank=rank, executor=executor, journal=journal
+            updates,
+            chosen,
+            budget=args.budget,
+            rank=rank,
+            executor=executor,
+            journal=journal,
+            weights=weights,
         )
         found = compared(spectra, args.budget, rank)
     if args.out is not None:
@@ -55,10 +64,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _files(args: argparse.Namespace, found: ModelComparison) -> dict[str, str | bytes]:
     options = {"rank": args.rank} if args.budget is None else {"budget": args.budget}
+    named = {"structure": args.structure, **options, "blocks": args.blocks}
     details = {
-        "command": _models.command(
-            args, "compare", {"structure": args.structure, **options, "blocks": args.blocks}
-        ),
+        "command": _models.command(args, "compare", named | _weights.command(args)),
         "version": f"lowrank-blocks {__version__}",
     }
     texts = (to_page(found, details=details), found.to_markdown(), found.to_csv(), found.to_json())

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from tqdm import tqdm
 
 from lowrank_blocks._validation import Matrix
 from lowrank_blocks.allocation.budgets import rank_budget
-from lowrank_blocks.cli import _comparing, _models
+from lowrank_blocks.cli import _comparing, _models, _weights
 from lowrank_blocks.cli._arguments import add_memory, count, positive
 from lowrank_blocks.cli._folders import require_folder, save
 from lowrank_blocks.cli._hints import update_hint
@@ -72,6 +72,7 @@ def _add_input(sub: argparse.ArgumentParser) -> None:
     add("--blocks", type=positive, default=4, metavar="K", help="parts of each axis (default 4)")
     add_structures(sub, "one to compare, may be given again (default global, diagonal and localized)")
     add("--best", action="store_true", help="add the best partition, with a bound on what it misses")
+    _weights.add_weights(sub)
     add_memory(sub)
 
 
@@ -101,8 +102,9 @@ def run(args: argparse.Namespace) -> int:
         require_folder(args.out, [*_REPORTS, *pictures])
     for read in sources.values():  # checks the values of all before the work on the first
         read()
+    weights = _weights.of_matrix(args, sources)
     compared = tqdm(sources.items(), desc="matrices", disable=None, leave=False)
-    report = Report({name: _compare_one(read(), name, args) for name, read in compared})
+    report = Report({name: _compare_one(read(), name, args, weights) for name, read in compared})
     if args.out is not None:
         save(args.out, _report_files(report, pictures))
     write(_WRITERS[args.format](report))
@@ -115,10 +117,11 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _compare_one(dW: Matrix, name: str, args: argparse.Namespace) -> Comparison:
+def _compare_one(dW: Matrix, name: str, args: argparse.Namespace, weights: Mapping[str, Any]) -> Comparison:
     try:
         budget = rank_budget(dW.shape, args.rank) if args.budget is None else args.budget
-        return compare(dW, structures(args.structure or DEFAULT, args.blocks), budget, best=args.best)
+        chosen = structures(args.structure or DEFAULT, args.blocks)
+        return compare(dW, chosen, budget, best=args.best, **weights)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
 

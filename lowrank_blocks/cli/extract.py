@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from lowrank_blocks.cli import _models
+from lowrank_blocks.cli import _models, _weights
 from lowrank_blocks.cli._arguments import count, positive
 from lowrank_blocks.cli._families import add_family, report
 from lowrank_blocks.cli._parser import Commands, formatted
@@ -51,6 +51,7 @@ def add_to(commands: Commands) -> None:
     add("--blocks", type=positive, default=4, metavar="K", help="parts of each axis (default 4)")
     add("--rank", type=count, default=16, metavar="R", help="budget: R·(m+n) for each matrix (default 16)")
     add("--budget", type=count, metavar="N", help="numbers that all matrices store; goes before --rank")
+    _weights.add_weights(sub, of_one=False)
     add(
         "--ranks",
         choices=("adaptive", "uniform", "plan"),
@@ -73,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
     if args.base is not None or args.tuned is not None:
         raise ValueError("--adapter must come without --base and --tuned.")
     _models.refuse(args, "not with --adapter")
+    _weights.refuse(args, "not with --adapter")
     if args.save_rest:
         raise ValueError("--save-rest must come with --base and --tuned, not with --adapter.")
     write(f"{recompress_adapter(args.adapter, args.out, **_options(args))}\n")
@@ -129,6 +131,7 @@ def _of_checkpoints(args: argparse.Namespace) -> int:
             exclude=args.exclude,
             fan_in_fan_out=_models.LAYOUTS[args.fan_in_fan_out],
             executor=executor,
+            **_weights.by_name(args),
             **_options(args),
         )
     lost = made.left_out.table
@@ -165,4 +168,4 @@ def _command(args: argparse.Namespace) -> str:
         "base-model": args.base_model,
         "save-rest": args.save_rest,
     }
-    return _models.command(args, "extract", options)
+    return _models.command(args, "extract", options | _weights.command(args))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import stat
 import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
+from lowrank_blocks._validation import Matrix
 from lowrank_blocks.files._headers import MAGIC, Header, first_line, read_header
 from lowrank_blocks.files._kinds import ZIP, kind_of_archive, kind_of_file
 from lowrank_blocks.files._stored import StoredMatrix, intact, key_of
@@ -53,10 +56,7 @@ def find_matrices(path: Path, memory: int = DEFAULT_MEMORY) -> tuple[list[Stored
         If the file holds no matrix, or one that cannot be read; the message names the file and the
         entry, and says what to do where that is known.
     """
-    _require_regular(path)
-    with _open(path) as stream:
-        head = stream.read(_HEAD)
-        stream.seek(0)
+    with _regular(path) as (stream, head):
         if head.startswith(MAGIC):
             return _in_array(path, stream, memory)
         if head.startswith(ZIP):
@@ -64,14 +64,46 @@ def find_matrices(path: Path, memory: int = DEFAULT_MEMORY) -> tuple[list[Stored
     raise ValueError(f"{path} must be a .npy or .npz file, got {kind_of_file(head)}.")
 
 
+def read_array(path: Path, memory: int = DEFAULT_MEMORY) -> Matrix:
+    """Read a vector or a matrix of numbers from a .npy file.
+
+    Parameters
+    ----------
+    path : Path
+        A regular file.
+    memory : int, optional
+        Most bytes that it may need to be read.
+
+    Raises
+    ------
+    ValueError
+        If the file holds anything else; the message names it.
+    """
+    with _regular(path) as (stream, head):
+        if not head.startswith(MAGIC):
+            kind = "an archive" if head.startswith(ZIP) else kind_of_file(head)
+            raise ValueError(f"{path} must be a .npy file, got {kind}.")
+        found = _array(path, stream, memory, {1: "vector", 2: "matrix"})
+    if behind := _behind([found]):
+        raise ValueError(f"{path} must hold one array, got {behind[0]}.")
+    return found.array()
+
+
 def _in_array(path: Path, stream: IO[bytes], memory: int) -> tuple[list[StoredMatrix], list[str]]:
+    found = _array(path, stream, memory, {2: "2-D array"})
+    return [found], _behind([found])
+
+
+def _array(path: Path, stream: IO[bytes], memory: int, kinds: Mapping[int, str]) -> StoredMatrix:
+    """Return the array of a .npy file, of one of some dimensions."""
     with intact(str(path)):
         header = _header(stream)
-    if len(header.shape) != 2:
-        raise ValueError(f"{path} must hold a 2-D array, got shape {header.shape} of {header.dtype}.")
+    if len(header.shape) not in kinds:
+        wanted = " or a ".join(kinds.values())
+        raise ValueError(f"{path} must hold a {wanted}, got shape {header.shape} of {header.dtype}.")
     found = StoredMatrix(path, header)
     found.require_readable(memory)
-    return [found], _behind([found])
+    return found
 
 
 def _in_archive(path: Path, stream: IO[bytes], memory: int) -> tuple[list[StoredMatrix], list[str]]:
@@ -156,6 +188,16 @@ def _require_regular(path: Path) -> None:
     if not stat.S_ISREG(mode):
         kind = _SPECIAL.get(stat.S_IFMT(mode), "something else")
         raise ValueError(f"{path} must be a regular file, got {kind}; write its contents to a file first.")
+
+
+@contextlib.contextmanager
+def _regular(path: Path) -> Iterator[tuple[IO[bytes], bytes]]:
+    """Open a regular file, and yield it with its first bytes."""
+    _require_regular(path)
+    with _open(path) as stream:
+        head = stream.read(_HEAD)
+        stream.seek(0)
+        yield stream, head
 
 
 def _open(path: Path) -> IO[bytes]:

@@ -23,7 +23,7 @@ _FORMULA = ("=", "+", "-", "@")
 
 @dataclass(frozen=True)
 class StoredMatrix:
-    """A 2-D array of numbers in a .npy file or in a member of an archive.
+    """An array of numbers in a .npy file or in a member of an archive.
 
     Attributes
     ----------
@@ -74,11 +74,21 @@ class StoredMatrix:
         ValueError
             If the data is damaged, too large for this machine, or not finite.
         """
+        return as_matrix(self.array(), self.name)
+
+    def array(self) -> Matrix:
+        """Return the array, of any dimension, as it is stored.
+
+        Raises
+        ------
+        ValueError
+            If the data is damaged, or too large for this machine.
+        """
         with intact(self.name), self.path.open("rb") as file, self._opened(file) as stream:
             array: Matrix = npy.read_array(stream, allow_pickle=False)
         if (array.shape, array.dtype) != (self.header.shape, self.header.dtype):
             raise ValueError(f"{self.name} must not change while it is read.")
-        return as_matrix(array, self.name)
+        return array
 
     @contextlib.contextmanager
     def _opened(self, file: IO[bytes]) -> Iterator[IO[bytes]]:
@@ -97,15 +107,16 @@ class StoredMatrix:
             If the matrix is empty, not of real numbers, cut short, or needs more memory than `limit`.
         """
         dtype, shape = self.header.dtype, self.header.shape
+        kind, wanted = ("vector", "vector") if len(shape) == 1 else ("matrix", "2-D matrix")
         if 0 in shape:
-            raise ValueError(f"{self.name} must be a nonempty 2-D matrix, got shape {shape}.")
+            raise ValueError(f"{self.name} must be a nonempty {wanted}, got shape {shape}.")
         _require_real(self.name, dtype, shape)
         if self.stored < self.header.size:
             raise ValueError(damaged(self.name, f"it holds {self.stored} bytes of {self.header.size}."))
         if self.memory > limit:
             raise ValueError(
                 f"{self.name} must need at most {gibibytes(limit)} of memory to be read, got "
-                f"{gibibytes(self.memory)} for a {shape[0]}×{shape[1]} matrix of {dtype.name}; "
+                f"{gibibytes(self.memory)} for a {'×'.join(map(str, shape))} {kind} of {dtype.name}; "
                 f"--memory {math.ceil(self.memory / 2**30)}G reads it."
             )
 

@@ -107,8 +107,7 @@ def _chosen(
             raise ValueError(
                 f"plan must be of these checkpoints, got one of {unknown[0]!r}, which they lack."
             )
-        ranks = {name: r if isinstance(r, tuple) else (r,) for name, r in plan.ranks.items()}
-        return dict(plan.structures), ranks
+        return dict(plan.structures), plan.block_ranks
     (single, *others) = as_structures(structure)
     if others:
         raise ValueError("ranks='uniform' must come with one structure; for several write ranks='adaptive'.")

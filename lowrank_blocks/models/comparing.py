@@ -17,8 +17,10 @@ from lowrank_blocks.checkpoints.updates import iter_updates
 from lowrank_blocks.models.candidates import common_unit, joint_ledger
 from lowrank_blocks.models.comparison import ACROSS, PLAN, SAME, ModelComparison, ModelCurve
 from lowrank_blocks.models.duality import hull
+from lowrank_blocks.models.plain import plain_errors
 from lowrank_blocks.models.plans import ModelPlan, as_structures, model_spectra, planned
 from lowrank_blocks.models.spectra import ModelSpectra
+from lowrank_blocks.models.weighing import WeightsByName, model_weights
 from lowrank_blocks.structures.base import Structure
 
 _POINTS = 128  # of a curve of the whole model
@@ -35,6 +37,8 @@ def compare_checkpoints(
     include: str | None = None,
     exclude: str | None = None,
     fan_in_fan_out: bool | None = None,
+    row_weights: WeightsByName | None = None,
+    col_weights: WeightsByName | None = None,
     executor: Executor | None = None,
 ) -> ModelComparison:
     """Compare what structures reach on the difference of two checkpoints, within one budget.
@@ -47,6 +51,9 @@ def compare_checkpoints(
     ----------
     base, tuned, structures, budget, rank, include, exclude, fan_in_fan_out, executor
         As for `plan`. Of a budget, the same rank everywhere is the largest that it pays for.
+    row_weights, col_weights : dict by name of array_like or Activations, optional
+        As for `plan`: errors are then in the weighted norm, and `ModelComparison.plain` has the plain ones
+        beside them, for which matrices with weights are read once more.
 
     Returns
     -------
@@ -78,10 +85,15 @@ def compare_checkpoints(
     plan              plan                    16          0.3627       0.3627  optimal ranks
     """
     updates = iter_updates(base, tuned, include=include, exclude=exclude, fan_in_fan_out=fan_in_fan_out)
-    wanted = as_structures(structures)
-    found = compared(
-        model_spectra(updates, wanted, budget=budget, rank=rank, executor=executor), budget, rank
+    spectra = model_spectra(
+        updates,
+        as_structures(structures),
+        budget=budget,
+        rank=rank,
+        executor=executor,
+        weights=model_weights(row_weights, col_weights, updates),
     )
+    found = compared(spectra, budget, rank)
     for name, reason in found.failed.items():
         warnings.warn(f"{name} is left out: {reason}", RuntimeWarning, stacklevel=2)
     return found
@@ -104,14 +116,16 @@ def compared(spectra: ModelSpectra, budget: int | None, rank: int | None) -> Mod
         plans[f"{structure!r}, {ACROSS}"] = across
     plans[PLAN] = planned(spectra, count)
     curves = {repr(s): _curve(spectra, count, s) for s in everywhere} | {PLAN: _curve(spectra, count)}
+    norms = _norms(spectra)
     return ModelComparison(
         plans=plans,
         budget=count,
         curves=curves,
         skipped=dict(spectra.updates.skipped),
         failed=dict(spectra.failed),
-        norms=_norms(spectra),
+        norms=norms,
         unfit={repr(structure): name for structure, name in unfit.items()},
+        plain=plain_errors(spectra, plans, norms),
     )
 
 

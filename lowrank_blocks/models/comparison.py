@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,13 @@ from numpy.typing import NDArray
 from lowrank_blocks._results import ReadOnly
 from lowrank_blocks._tables import Cell, Table
 from lowrank_blocks.allocation.base import Guarantee
+from lowrank_blocks.allocation.ledger import relative
 from lowrank_blocks.models.plans import ModelPlan
 from lowrank_blocks.solver.approximation import TIE
+from lowrank_blocks.solver.plain import Plain, in_norms
 
 SAME, ACROSS, PLAN = "same rank", "ranks across", "plan"
+_PLAIN = "plain_relative_error"
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,9 +63,12 @@ class ModelComparison:
     failed : dict of str to str
         Matrices that could not be used, with the reason.
     norms : dict of str to float
-        Frobenius norm of every update.
+        Norm of every update, weighted for those that have weights; else the Frobenius norm.
     unfit : dict of str to str
         Structures that were not tried alone, each with a matrix that it does not fit.
+    plain : dict of str to dict of str to Plain
+        Under weights, in whose norm all other errors are: the errors in the plain Frobenius norm, by label
+        and by the name of the matrix. Empty without weights.
     """
 
     plans: Mapping[str, ModelPlan]
@@ -71,6 +78,7 @@ class ModelComparison:
     failed: Mapping[str, str]
     norms: Mapping[str, float]
     unfit: Mapping[str, str] = field(default_factory=dict)
+    plain: Mapping[str, Mapping[str, Plain]] = field(default_factory=dict)
 
     @property
     def best(self) -> str:
@@ -80,6 +88,25 @@ class ModelComparison:
         return min(ties, key=lambda label: self.plans[label].guarantee is not Guarantee.OPTIMAL)
 
     @property
+    def weighted(self) -> bool:
+        """Whether errors are in a weighted norm."""
+        return bool(self.plain)
+
+    def plain_relative_error(self, label: str) -> float | None:
+        """Return the relative error of all matrices in the plain norm; None without weights.
+
+        Parameters
+        ----------
+        label : str
+            One of `plans`.
+        """
+        if not self.weighted:
+            return None
+        both = ((errors.error, errors.norm) for errors in self.plain[label].values())
+        error, norm = (math.hypot(*values) for values in zip(*both, strict=True))
+        return relative(error, norm)
+
+    @property
     def table(self) -> Table:
         """One row for every way to spend the budget."""
         columns = ("structure", "ranks", "n_parameters", "relative_error", "lower_bound", "guarantee")
@@ -87,25 +114,32 @@ class ModelComparison:
         first = next(iter(self.plans.values()))
         count = len(first.ranks)
         title = f"{count} {'matrix' if count == 1 else 'matrices'}, budget {self.budget} numbers"
-        return Table(columns, rows, title, self._note)
+        if not self.weighted:
+            return Table(columns, rows, title, self._note)
+        rows = tuple(
+            (*row, self.plain_relative_error(way)) for row, way in zip(rows, self.plans, strict=True)
+        )
+        return Table((*columns, _PLAIN), rows, f"{title}, errors in the weighted norm", self._note)
 
     @property
     def matrices(self) -> Table:
-        """One row for every matrix and way: structure, ranks, numbers stored, error."""
+        """One row for every matrix and way: structure, ranks, numbers stored, error.
+
+        Under weights the column ``in_norm`` says in which norm `norm` and `relative_error` are.
+        """
         columns = ("name", "shape", "norm", "ranks", "structure", "rank", "n_parameters", "relative_error")
-        rows = [
-            (
-                name,
-                "×".join(map(str, found.shapes[name])),
-                self.norms[name],
-                _kind(label),
-                repr(found.structures[name]),
-                *cells,
-            )
-            for label, found in self.plans.items()
-            for name, cells in _cells(found).items()
-        ]
-        return Table(columns, tuple(rows))
+        rows = [self._of_matrix(label, name) for label, found in self.plans.items() for name in found.ranks]
+        return Table((*columns, *(("in_norm", _PLAIN) if self.weighted else ())), tuple(rows))
+
+    @property
+    def matrices_of_best(self) -> Table:
+        """One row for every matrix in the best way, as `ModelPlan.table`; under weights with plain errors."""
+        table = self.plans[self.best].table
+        if not self.weighted:
+            return table
+        known = self.plain[self.best]
+        rows = tuple((*row, known[str(row[0])].relative_error) for row in table.rows)
+        return replace(table, columns=(*table.columns, _PLAIN), rows=rows)
 
     @property
     def left_out(self) -> Table:
@@ -128,6 +162,23 @@ class ModelComparison:
         known = found.n_parameters, found.relative_error, found.lower_bound, str(found.guarantee)
         return (structure, _kind(label), *known)
 
+    def _of_matrix(self, label: str, name: str) -> tuple[Cell, ...]:
+        found = self.plans[label]
+        row: tuple[Cell, ...] = (
+            name,
+            "×".join(map(str, found.shapes[name])),
+            self.norms[name],
+            _kind(label),
+            repr(found.structures[name]),
+            found.ranks[name],
+            found.stored[name],
+            found.relative_errors[name],
+        )
+        if not self.weighted:
+            return row
+        in_norm = "weighted" if found.is_weighted(name) else "plain"
+        return (*row, in_norm, self.plain[label][name].relative_error)
+
     def to_text(self) -> str:
         """Return the table aligned for a terminal."""
         return self.table.to_text()
@@ -135,7 +186,7 @@ class ModelComparison:
     def to_markdown(self) -> str:
         """Return the tables in Markdown: the ways, the matrices of the best, and what was left out."""
         parts = ["# Comparison of checkpoints\n", self.table.to_markdown()]
-        parts += [f"\n## Matrices: {self.best}\n", self.plans[self.best].table.to_markdown()]
+        parts += [f"\n## Matrices: {self.best}\n", self.matrices_of_best.to_markdown()]
         if self.left_out.rows:
             parts += ["\n## Left out\n", self.left_out.to_markdown()]
         return "\n".join(parts)
@@ -148,6 +199,7 @@ class ModelComparison:
         """Return everything as a JSON object."""
         document = {
             "budget": self.budget,
+            "norm": "weighted" if self.weighted else "Frobenius",
             "ways": self.table.to_records(),
             "matrices": self.matrices.to_records(),
             "curves": [
@@ -175,9 +227,10 @@ class ModelComparison:
 
     def __repr__(self) -> str:
         count = len(next(iter(self.plans.values())).ranks)
-        best = self.plans[self.best]
+        best, plain = self.plans[self.best], self.plain_relative_error(self.best)
         return (
-            f"ModelComparison({count} matrices, best: {self.best}, relative error {best.relative_error:.4g})"
+            f"ModelComparison({count} matrices, best: {self.best}, "
+            f"relative error {best.relative_error:.4g}{in_norms(plain)})"
         )
 
     def __str__(self) -> str:
@@ -189,9 +242,3 @@ class ModelComparison:
 
 def _kind(label: str) -> str:
     return label.rpartition(", ")[2]
-
-
-def _cells(found: ModelPlan) -> dict[str, tuple[Cell, ...]]:
-    return {
-        name: (found.ranks[name], found.stored[name], found.relative_errors[name]) for name in found.ranks
-    }

@@ -25,6 +25,7 @@ from lowrank_blocks.models.plans import ModelPlan
 from lowrank_blocks.models.rest import LeftOut, is_embedding, left_out, whole_tensors
 from lowrank_blocks.models.weighing import WeightsByName, model_weights
 from lowrank_blocks.peft.family import Family
+from lowrank_blocks.solver.plain import in_norms
 from lowrank_blocks.structures.base import Structure
 
 RANKS = ("adaptive", "uniform")
@@ -73,15 +74,11 @@ class Extraction:
         written = self.written
         return (
             f"{written.format} adapter in {written.path}: {len(written.matrices)} matrices, "
-            f"{written.stored} numbers, relative error {self.relative_error:.4g}{self._in_norms} "
+            f"{written.stored} numbers, relative error {self.relative_error:.4g}"
+            f"{in_norms(self.plain_relative_error)} "
             f"(stored in {written.dtype}: at most {self.bound:.4g}); these matrices hold "
             f"{self.left_out.share_held:.2%} of the squared difference of all tensors"
         )
-
-    @property
-    def _in_norms(self) -> str:
-        plain = self.plain_relative_error
-        return "" if plain is None else f" in the weighted norm, {plain:.4g} in the plain one"
 
     def __repr__(self) -> str:
         return f"Extraction({self.summary})"

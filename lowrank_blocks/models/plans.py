@@ -54,6 +54,15 @@ class ModelPlan(LayerRanks):
         columns = ("name", "shape", "structure", "rank", "n_parameters", "relative_error")
         return Table(columns, tuple(self._row(name) for name in self.ranks), self._summary, self.note)
 
+    @property
+    def block_ranks(self) -> dict[str, tuple[int, ...]]:
+        """Rank of every block of every matrix."""
+        return {name: r if isinstance(r, tuple) else (r,) for name, r in self.ranks.items()}
+
+    def is_weighted(self, name: str) -> bool:
+        """Whether the errors of a matrix are in a weighted norm."""
+        return self.weights is not None and name in self.weights.names
+
     def _row(self, name: str) -> tuple[Cell, ...]:
         m, n = self.shapes[name]
         shown = self.ranks[name], self.stored[name], self.relative_errors[name]

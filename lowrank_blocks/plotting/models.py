@@ -134,7 +134,9 @@ def _frame(ax: Axes, comparison: ModelComparison) -> None:
     """Set limits and labels, and mark the budget and the ranks."""
     ax.set_ylim(-0.02, 1.05)
     ax.set_xlabel("stored numbers")
-    ax.set_ylabel("relative Frobenius error")
+    ax.set_ylabel(
+        "relative error in the weighted norm" if comparison.weighted else "relative Frobenius error"
+    )
     ax.grid(alpha=0.3)
     _add_ranks(ax, sum(map(sum, comparison.plans[PLAN].shapes.values())))
     if comparison.budget:  # nothing is at 0 on a logarithmic axis

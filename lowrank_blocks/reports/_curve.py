@@ -27,7 +27,8 @@ def curve_figure(comparison: ModelComparison) -> str:
     )
     keys = "".join(key(label, dash) for label, dash in zip(curves, dashes, strict=True))
     unit = sum(map(sum, comparison.plans[PLAN].shapes.values()))
-    behind = f"{frame(scale)}{_ranks(scale, unit)}{budget_line(scale, comparison.budget)}"
+    beside = "relative error in the weighted norm" if comparison.weighted else "relative error"
+    behind = f"{frame(scale, beside=beside)}{_ranks(scale, unit)}{budget_line(scale, comparison.budget)}"
     drawn = f"{behind}{lines}{_found(comparison, scale)}"
     about = "Relative error of the whole model against stored numbers, one line a structure"
     return figure(drawn, about, f"{keys}<li>● found at the budget</li>")

@@ -37,7 +37,7 @@ class Scale:
         return [tick for tick in ticks if self.left <= tick <= self.right]
 
 
-def frame(scale: Scale, below: str = "stored numbers") -> str:
+def frame(scale: Scale, below: str = "stored numbers", beside: str = "relative error") -> str:
     """Return the axes with their grid and what they are."""
     low, high, right = scale.y(0), scale.y(HIGHEST), WIDTH - RIGHT
     parts = [f'<path class="axis" d="M{LEFT} {high:.1f}V{low:.1f}H{right}"/>']
@@ -52,9 +52,7 @@ def frame(scale: Scale, below: str = "stored numbers") -> str:
     middle = (LEFT + right) / 2
     parts.append(f'<text x="{middle}" y="{HEIGHT - 8}" text-anchor="middle">{below}</text>')
     turned = f'transform="rotate(-90 14 {(low + high) / 2:.1f})"'
-    parts.append(
-        f'<text x="14" y="{(low + high) / 2:.1f}" text-anchor="middle" {turned}>relative error</text>'
-    )
+    parts.append(f'<text x="14" y="{(low + high) / 2:.1f}" text-anchor="middle" {turned}>{beside}</text>')
     return "".join(parts)
 
 

@@ -39,9 +39,12 @@ def _best(comparison: ModelComparison, best: str) -> str:
         if label != best and _ties(other.relative_error, found.relative_error)
     ]
     others = f" Equal to it: {'; '.join(equal)}." if equal else ""
+    plain = comparison.plain_relative_error(best)
+    norm = "norm" if plain is None else "weighted norm"
+    beside = "" if plain is None else f" ({_error(plain)} of the plain one)"
     return (
-        f"{_named(best)} has the least error: {_error(found.relative_error)} of the norm of all updates, "
-        f"with {found.n_parameters:,} of {comparison.budget:,} numbers.{others}"
+        f"{_named(best)} has the least error: {_error(found.relative_error)} of the {norm} of all "
+        f"updates{beside}, with {found.n_parameters:,} of {comparison.budget:,} numbers.{others}"
     )
 
 

@@ -74,7 +74,7 @@ class Comparison:
     budget : int
         Most numbers that each row may store.
     norm : float
-        Frobenius norm of the matrix.
+        Frobenius norm of the matrix; under weights, the norm that they make.
     rows : tuple of Row
         In the order of the structures and allocations given.
     note : str
@@ -89,6 +89,11 @@ class Comparison:
     note: str = ""
 
     @property
+    def weighted(self) -> bool:
+        """Whether errors are in a weighted norm; each row has the plain one beside it."""
+        return any(row.plain_relative_error is not None for row in self.rows)
+
+    @property
     def best(self) -> Row:
         """The row with the least error; among equals (to 1e-12) the one with the fewest numbers."""
         least = min(row.relative_error for row in self.rows)
@@ -99,7 +104,8 @@ class Comparison:
     def table(self) -> Table:
         """The rows as a `Table`."""
         m, n = self.shape
-        title = f"{m}×{n} matrix of norm {self.norm:.4g}, budget {self.budget} of {m * n} numbers"
+        norm = "weighted norm" if self.weighted else "norm"
+        title = f"{m}×{n} matrix of {norm} {self.norm:.4g}, budget {self.budget} of {m * n} numbers"
         return Table(COLUMNS, tuple(astuple(row) for row in self.rows), title, self.note)
 
     def to_text(self) -> str:

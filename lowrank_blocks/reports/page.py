@@ -83,4 +83,17 @@ def _facts(comparison: ModelComparison) -> dict[str, str]:
         "matrices": f"{len(plan.ranks):,}",
         "budget": f"{comparison.budget:,} of {dense:,} numbers, as rank {comparison.budget / unit:.4g} of "
         "Global() everywhere",
+        **_norms(comparison),
+    }
+
+
+def _norms(comparison: ModelComparison) -> dict[str, str]:
+    """Return in which norm the errors are, where it is not the Frobenius norm of all matrices."""
+    if not comparison.weighted:
+        return {}
+    plan = comparison.plans[PLAN]
+    count = sum(map(plan.is_weighted, plan.ranks))
+    return {
+        "norm": f"weighted, by weights of {count:,} of the {len(plan.ranks):,} matrices; "
+        "plain relative errors are in the Frobenius norm"
     }

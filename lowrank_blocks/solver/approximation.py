@@ -16,7 +16,7 @@ from lowrank_blocks._validation import Matrix, Shape
 from lowrank_blocks.allocation.budgets import no_rank_note
 from lowrank_blocks.allocation.offers import Ranks, price
 from lowrank_blocks.linalg import Accuracy, Factors
-from lowrank_blocks.solver.plain import Plain
+from lowrank_blocks.solver.plain import Plain, in_norms
 from lowrank_blocks.solver.products import Products
 from lowrank_blocks.structures.base import Layout, Structure
 from lowrank_blocks.structures.cells import Block, Selection
@@ -205,9 +205,7 @@ class Approximation(ReadOnly, Products):
         return f", greedy ranks, gap at most {self.gap:.2g}"
 
     def _plain_text(self) -> str:
-        return (
-            f" in the weighted norm, {self.plain.relative_error:.4g} in the plain one" if self.plain else ""
-        )
+        return in_norms(self.plain.relative_error if self.plain else None)
 
 
 def plain_of(made: Approximation) -> Plain:

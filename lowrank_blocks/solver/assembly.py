@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 
-import numpy as np
-
 from lowrank_blocks._validation import Matrix, Shape
-from lowrank_blocks.linalg import Accuracy, BlockFactors, Factors, scaled
+from lowrank_blocks.linalg import Accuracy, BlockFactors, scaled
 from lowrank_blocks.linalg import energy as energy_of
 from lowrank_blocks.solver.approximation import Approximation
 from lowrank_blocks.structures.base import Structure
@@ -60,12 +58,6 @@ def row_slabs(matrix: Matrix) -> Iterator[Matrix]:
     """Yield some rows at a time."""
     step = max(1, _SLAB // matrix.shape[1])
     return (matrix[i : i + step] for i in range(0, len(matrix), step))
-
-
-def whole_factors(block: Matrix) -> Factors:
-    """Return a block with the identity of its smaller side, which is not stored."""
-    p, q = block.shape
-    return (block, np.eye(q, dtype=block.dtype)) if q <= p else (np.eye(p, dtype=block.dtype), block)
 
 
 def require_norm(norm: float, exponent: int) -> None:

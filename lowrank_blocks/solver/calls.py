@@ -53,9 +53,10 @@ def approximate(
         ``(spectra, costs, budget) -> ranks``.
     row_weights, col_weights : array_like or Activations, optional
         Weights of the squared errors of rows and columns; errors are then in the norm that they make, and
-        factors float64. A vector of positive numbers weights any structure of disjoint blocks. A symmetric
-        positive semidefinite matrix, such as a second moment of the inputs of a layer, or `Activations`,
-        weights structures whose blocks span all columns (for rows: all rows).
+        factors float64. A vector of positive numbers weights any structure of disjoint blocks, and
+        `Kronecker` if it is a Kronecker product itself. A symmetric positive semidefinite matrix, such as a
+        second moment of the inputs of a layer, or `Activations`, weights structures whose blocks span all
+        columns (for rows: all rows).
 
     Returns
     -------

@@ -39,9 +39,9 @@ from lowrank_blocks.linalg import (
     scaled,
 )
 from lowrank_blocks.solver.approximation import Approximation
-from lowrank_blocks.solver.assembly import assembled, energy, require_norm, whole_factors
+from lowrank_blocks.solver.assembly import assembled, energy, require_norm
 from lowrank_blocks.solver.curves import ErrorCurve, as_budgets, pareto
-from lowrank_blocks.structures.base import Layout, Structure
+from lowrank_blocks.structures.base import Layout, Structure, whole_factors
 from lowrank_blocks.structures.checked import laid_out
 
 

@@ -27,3 +27,8 @@ class Plain:
     def relative_error(self) -> float:
         """``error / norm``; 0 for a matrix of zeros."""
         return self.error / self.norm if self.norm else 0.0
+
+
+def in_norms(plain: float | None) -> str:
+    """Return what follows an error in a sentence: its norm and the plain error; nothing without weights."""
+    return "" if plain is None else f" in the weighted norm, {plain:.4g} in the plain one"

@@ -15,17 +15,17 @@ from lowrank_blocks.allocation.adaptive import adaptive
 from lowrank_blocks.allocation.base import Allocate, RankChoice
 from lowrank_blocks.linalg import UNIT, common_exponent, norm_rounding, scaled
 from lowrank_blocks.solver.approximation import Approximation
-from lowrank_blocks.solver.assembly import energy, row_slabs, whole_factors
+from lowrank_blocks.solver.assembly import energy, row_slabs
 from lowrank_blocks.solver.curves import ErrorCurve
 from lowrank_blocks.solver.decomposition import Decomposition, decompose_view, solved
 from lowrank_blocks.solver.plain import Plain
 from lowrank_blocks.solver.weights import Weight, Weights
-from lowrank_blocks.structures.base import Factors, Layout, Structure
+from lowrank_blocks.structures.base import Factors, Layout, Structure, whole_factors
 from lowrank_blocks.structures.cells import Block, length
 from lowrank_blocks.structures.checked import laid_out
 from lowrank_blocks.structures.picked import BlockLayout
 
-_SCALED = 8.0  # roundings of an entry on its way into the weighted norm and back, where weights are diagonal
+_SCALED = 64.0  # roundings of an entry on its way into the weighted norm and back, by scales
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -76,7 +76,7 @@ def decompose_weighted(matrix: Matrix, structure: Structure, weights: Weights | 
     if weights is None:
         return decompose_view(matrix, structure)
     layout = laid_out(structure, (matrix.shape[0], matrix.shape[1]))
-    require_closed_form(structure, layout, weights.full)
+    require_closed_form(structure, layout, weights.roots)
     applied = weights.applied(matrix)
     inner = _spanning(layout, weights) if any(weights.full) else layout
     return WeightedDecomposition(
@@ -89,20 +89,24 @@ def decompose_weighted(matrix: Matrix, structure: Structure, weights: Weights | 
     )
 
 
-def require_closed_form(structure: Structure, layout: Layout, full: tuple[bool, bool]) -> None:
+def require_closed_form(
+    structure: Structure, layout: Layout, weights: tuple[Matrix | None, Matrix | None]
+) -> None:
     """Refuse a structure whose best approximation under some weights is no truncated SVD of its blocks.
 
     Parameters
     ----------
     structure, layout : Structure, Layout
         Where the blocks are.
-    full : (bool, bool)
-        Whether the weight of the rows, and of the columns, is a matrix.
+    weights : (array or None, array or None)
+        Of the rows and of the columns: vectors, of weights or of their roots; or matrices.
     """
-    if not layout.takes_weights:
+    full = tuple(w is not None and w.ndim == 2 for w in weights)
+    if not layout.takes_weights and (any(full) or not layout.takes(*weights)):
         raise ValueError(
-            f"structure must have a closed form under weights, got {structure!r}, which mixes entries of "
-            "several weights; structures of disjoint blocks have one, such as Global() and Localized(4)."
+            f"structure must have a closed form under weights, got {structure!r}, which "
+            f"{layout.weights_rule}; structures of disjoint blocks have one, such as Global() and "
+            "Localized(4)."
         )
     for axis, name, example in ((1, "col", "Localized(4, 1)"), (0, "row", "Localized(1, 4)")):
         spans = layout.blocks_are_cells and all(length(c[axis]) == layout.shape[axis] for c in layout.cells())

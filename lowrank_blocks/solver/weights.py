@@ -115,6 +115,12 @@ class Weights(ReadOnly):
         return rows, cols
 
     @property
+    def roots(self) -> tuple[Floats | None, Floats | None]:
+        """The roots of both, a vector or a matrix each."""
+        rows, cols = (None if w is None else w.root for w in (self.rows, self.cols))
+        return rows, cols
+
+    @property
     def transposed(self) -> Weights:
         """The weights of the transposed matrix."""
         return Weights(self.cols, self.rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import ClassVar
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lowrank_blocks._results import ReadOnly, locked
 from lowrank_blocks._validation import Matrix, Shape
-from lowrank_blocks.structures.cells import Block
+from lowrank_blocks.structures.cells import Block, whole_block
 
 Factors = tuple[Matrix, Matrix]
 
@@ -74,9 +74,8 @@ class Layout(ReadOnly, ABC):
 
     proved: ClassVar[bool] = False  # whether S S^T = I is known without a test of the layout
     blocks_are_cells: bool = False  # whether each block is all rows times all columns of its cell
-    takes_weights: bool = (
-        False  # whether `rescaled` is known: the form stays closed if rows or columns are scaled
-    )
+    takes_weights: bool = False  # whether `rescaled` is known for all scales of rows and columns
+    weights_rule: str = "mixes entries of several weights"  # why it is not
     rounding: float = 0.0  # of `split`, relative to the norm of the matrix: 0 where it only picks
 
     def __init__(self, shape: Shape, block_shapes: Sequence[Shape]) -> None:
@@ -127,9 +126,22 @@ class Layout(ReadOnly, ABC):
         b, a = factors
         return a.T, b.T
 
+    def takes(self, rows: Matrix | None, cols: Matrix | None) -> bool:
+        """Whether `rescaled` is known for these scales, of which None stands for ones."""
+        return self.takes_weights
+
     def rescaled(self, factors: Sequence[Factors], rows: Matrix, cols: Matrix) -> Sequence[Factors]:
-        """Return the factors of ``diag(rows) @ X @ diag(cols)``, where X has these; see `takes_weights`."""
+        """Return the factors of ``diag(rows) @ X @ diag(cols)``, where X has these; see `takes`."""
         raise NotImplementedError
+
+    def pieces(self, factors: Sequence[Factors]) -> Iterable[tuple[Block, Factors]]:
+        """Return disjoint cells of the matrix with factors of them, of as low rank as is known: LoRA's.
+
+        By default where blocks are no cells: all of the matrix, and an identity.
+        """
+        if self.blocks_are_cells:
+            return zip(self.cells(), factors, strict=True)
+        return [(whole_block(self.shape), whole_factors(self.dense(factors)))]
 
     def positions(self, ranks: NDArray[np.int64]) -> int:
         """Return how many integers store the positions of the numbers; 0 if the structure determines them."""
@@ -146,3 +158,9 @@ class Layout(ReadOnly, ABC):
     def apply_transposed(self, factors: Sequence[Factors], y: Matrix) -> Matrix:
         """Return ``join(B @ A of every block).T @ y`` for y of shape (m,) or (m, k)."""
         return self.dense(factors).T @ y
+
+
+def whole_factors(block: Matrix) -> Factors:
+    """Return a block with the identity of its smaller side, which is not stored."""
+    p, q = block.shape
+    return (block, np.eye(q, dtype=block.dtype)) if q <= p else (np.eye(p, dtype=block.dtype), block)

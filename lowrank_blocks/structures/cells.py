@@ -52,6 +52,11 @@ class Block(NamedTuple):
         return [(rows, cols) for rows in runs(self.rows) for cols in runs(self.cols)]
 
 
+def whole_block(shape: Shape) -> Block:
+    """Return all rows and columns of a matrix."""
+    return Block(slice(0, shape[0]), slice(0, shape[1]))
+
+
 def selection(chosen: IndexSet) -> Selection:
     """Return what indexes an axis: a slice for consecutive indices, else an array."""
     if isinstance(chosen, range) and chosen.step == 1:

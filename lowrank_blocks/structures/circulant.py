@@ -18,7 +18,7 @@ from lowrank_blocks._calls import shows_call
 from lowrank_blocks._results import locked
 from lowrank_blocks._validation import Matrix, Shape, as_count
 from lowrank_blocks.linalg import UNIT
-from lowrank_blocks.structures.base import Factors, Layout, Structure
+from lowrank_blocks.structures.base import Factors, Layout, Structure, whole_factors
 from lowrank_blocks.structures.cells import Block
 from lowrank_blocks.structures.orders import nearest_divisors
 
@@ -114,6 +114,11 @@ class CirculantLayout(Layout):
         """Return the row of the transposed block: its diagonals in reverse."""
         b, a = factors
         return b, a[:, -np.arange(self._size) % self._size]
+
+    def pieces(self, factors: Sequence[Factors]) -> list[tuple[Block, Factors]]:
+        """Return the blocks that are stored, whole, each with an identity."""
+        dense, pairs = self.dense(factors), zip(self.cells(), factors, strict=True)
+        return [(cell, whole_factors(dense[cell.index])) for cell, (b, _) in pairs if b.size]
 
     def apply(self, factors: Sequence[Factors], x: Matrix) -> Matrix:
         """Multiply by cyclic convolutions."""

@@ -14,7 +14,7 @@ from lowrank_blocks._calls import shows_call
 from lowrank_blocks._results import locked
 from lowrank_blocks._validation import Matrix, Shape, as_count
 from lowrank_blocks.structures.axes import axis_edges
-from lowrank_blocks.structures.base import Factors, Layout, Structure
+from lowrank_blocks.structures.base import Factors, Layout, Structure, whole_factors
 from lowrank_blocks.structures.cells import Block, Rectangle
 from lowrank_blocks.structures.picked import RectangleLayout
 
@@ -151,6 +151,11 @@ class DenseLeavesLayout(Layout):
         b, a = factors
         p, q = self._leaves.block_shapes[block - self._count]
         return b, a.reshape(len(a), p, q).swapaxes(1, 2).reshape(a.shape)
+
+    def pieces(self, factors: Sequence[Factors]) -> list[tuple[Block, Factors]]:
+        """Return the rectangles, and the leaves that are stored, each with an identity."""
+        low_rank = self._low_rank.pieces(factors[: self._count])
+        return [*low_rank, *((cell, whole_factors(leaf)) for cell, leaf in self._stored(factors))]
 
     def apply(self, factors: Sequence[Factors], x: Matrix) -> Matrix:
         """Multiply block by block."""

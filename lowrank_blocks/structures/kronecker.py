@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, final
 
@@ -11,9 +11,12 @@ import numpy as np
 
 from lowrank_blocks._calls import shows_call
 from lowrank_blocks._validation import Matrix, Shape, as_count
-from lowrank_blocks.structures.base import Factors, Layout, Structure
-from lowrank_blocks.structures.cells import Block
+from lowrank_blocks.linalg import UNIT
+from lowrank_blocks.structures.base import Factors, Layout, Structure, whole_factors
+from lowrank_blocks.structures.cells import Block, whole_block
 from lowrank_blocks.structures.orders import nearest_divisors
+
+_PRODUCT = 16 * UNIT  # by which scales may differ from a Kronecker product that was rounded, and its roots
 
 
 class _Approximated(Protocol):
@@ -33,7 +36,8 @@ class Kronecker(Structure):
 
     With A of a×b and B of c×d entries, the entries of an (a·c)×(b·d) matrix are rearranged so that every
     product becomes a matrix of rank 1, of a·b rows and c·d columns. Its truncated SVD is the nearest sum.
-    ``Kronecker(a, b).pairs(best)`` returns the factors as matrices.
+    ``Kronecker(a, b).pairs(best)`` returns the factors as matrices. Weights of rows and of columns must be
+    Kronecker products themselves, as ``np.kron(u, v)`` with one entry of u for each row of A.
 
     Parameters
     ----------
@@ -117,6 +121,10 @@ class KroneckerLayout(Layout):
         (a, b), (c, d) = left, (shape[0] // left[0], shape[1] // left[1])
         super().__init__(shape, [(a * b, c * d)])
         self._left, self._right = (a, b), (c, d)
+        self.weights_rule = (
+            f"takes weights that are Kronecker products themselves, of {a} and {c} for rows and of {b} and "
+            f"{d} for columns"
+        )
 
     def split(self, matrix: Matrix) -> list[Matrix]:
         """Return the entries of every c×d tile of the matrix as a row."""
@@ -131,7 +139,7 @@ class KroneckerLayout(Layout):
 
     def cells(self) -> tuple[Block, ...]:
         """Return the whole matrix."""
-        return (Block(slice(0, self.shape[0]), slice(0, self.shape[1])),)
+        return (whole_block(self.shape),)
 
     def outside(self, matrix: Matrix) -> Iterator[Matrix]:
         """Yield nothing: the block holds all entries."""
@@ -142,6 +150,31 @@ class KroneckerLayout(Layout):
         lefts, rights = self.terms(factors)
         left, right = (t.swapaxes(1, 2).reshape(len(t), math.prod(t.shape[1:])) for t in (lefts, rights))
         return left.T, right
+
+    def takes(self, rows: Matrix | None, cols: Matrix | None) -> bool:
+        """Whether scales are Kronecker products to rounding, one part for A and one for B."""
+        both = zip((rows, cols), self._left, strict=True)
+        return all(scales is None or _is_product(scales, parts) for scales, parts in both)
+
+    def rescaled(self, factors: Sequence[Factors], rows: Matrix, cols: Matrix) -> Sequence[Factors]:
+        """Scale the left factors by those of the scales, and the right ones by the others."""
+        ((b, a),) = factors
+        left, right = zip(_parts(rows, self._left[0]), _parts(cols, self._left[1]), strict=True)
+        return [(b * np.outer(*left).reshape(-1, 1), a * np.outer(*right).ravel())]
+
+    def pieces(self, factors: Sequence[Factors]) -> Iterable[tuple[Block, Factors]]:
+        """Return one product: A ⊗ B has at most the rank of A times that of B, and the ranks of terms add."""
+        lefts, rights = self.terms(factors[0])
+        rank = len(lefts) * min(self._left) * min(self._right)
+        if not 0 < rank < min(self.shape):
+            return super().pieces(factors)
+        pairs = [
+            (whole_factors(left), whole_factors(right)) for left, right in zip(lefts, rights, strict=True)
+        ]
+        b, a = (
+            np.concatenate([np.kron(one[k], other[k]) for one, other in pairs], axis=1 - k) for k in (0, 1)
+        )
+        return [(whole_block(self.shape), (b, a))]
 
     def terms(self, factors: Factors) -> Factors:
         """Return the left and the right factors of all terms, (r, a, b) and (r, c, d)."""
@@ -156,6 +189,19 @@ class KroneckerLayout(Layout):
         """Multiply term by term, by the two transposed factors one after the other."""
         lefts, rights = self.terms(factors[0])
         return _applied(lefts.swapaxes(1, 2), rights.swapaxes(1, 2), y)
+
+
+def _parts(scales: Matrix, count: int) -> tuple[Matrix, Matrix]:
+    """Return vectors, the first of some length, whose Kronecker product the scales are if they are one."""
+    tiles = scales.reshape(count, -1)
+    return tiles[:, 0], tiles[0] / tiles[0, 0]
+
+
+def _is_product(scales: Matrix, count: int) -> bool:
+    tiles = scales.astype(np.float64).reshape(count, -1)
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        off = np.abs(np.outer(*_parts(tiles, count)) / tiles - 1)
+    return bool((off <= _PRODUCT).all())
 
 
 def _applied(lefts: Matrix, rights: Matrix, x: Matrix) -> Matrix:

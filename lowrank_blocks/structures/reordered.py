@@ -84,7 +84,7 @@ class ReorderedLayout(Layout):
         super().__init__(inner.shape, inner.block_shapes)
         self._inner, self._rows, self._cols = inner, rows, cols
         self.blocks_are_cells, self.takes_weights = inner.blocks_are_cells, inner.takes_weights
-        self.rounding = inner.rounding
+        self.rounding, self.weights_rule = inner.rounding, inner.weights_rule
 
     @property
     def rank_costs(self) -> NDArray[np.int64]:
@@ -111,10 +111,7 @@ class ReorderedLayout(Layout):
 
     def cells(self) -> Sequence[Block]:
         """Return the rows and columns of every block in the natural order."""
-        return tuple(
-            Block(_mapped(cell.rows, self._rows), _mapped(cell.cols, self._cols))
-            for cell in self._inner.cells()
-        )
+        return tuple(map(self._placed, self._inner.cells()))
 
     def outside(self, matrix: Matrix) -> Iterator[Matrix]:
         """Yield what is in no block, in the order of the structure."""
@@ -125,10 +122,18 @@ class ReorderedLayout(Layout):
         """Return the factors that the block has on the transposed matrix."""
         return self._inner.turned(block, factors)
 
+    def takes(self, rows: Matrix | None, cols: Matrix | None) -> bool:
+        """Ask the layout inside, in its order."""
+        return self._inner.takes(_taken(rows, self._rows), _taken(cols, self._cols))
+
     def rescaled(self, factors: Sequence[Factors], rows: Matrix, cols: Matrix) -> Sequence[Factors]:
         """Scale as the layout inside does, in its order."""
         there = (s if o is None else s[o] for s, o in ((rows, self._rows), (cols, self._cols)))
         return self._inner.rescaled(factors, *there)
+
+    def pieces(self, factors: Sequence[Factors]) -> list[tuple[Block, Factors]]:
+        """Return those of the layout inside, where they lie in the natural order."""
+        return [(self._placed(cell), pair) for cell, pair in self._inner.pieces(factors)]
 
     def positions(self, ranks: Any) -> int:
         """Return how many positions the structure stores; the orders are not charged."""
@@ -148,12 +153,19 @@ class ReorderedLayout(Layout):
         x = self._inner.apply_transposed(factors, y if self._rows is None else y[self._rows])
         return _placed(x, self._cols)
 
+    def _placed(self, cell: Block) -> Block:
+        return Block(_mapped(cell.rows, self._rows), _mapped(cell.cols, self._cols))
+
     def _there(self, matrix: Matrix) -> Matrix:
         rows = matrix if self._rows is None else matrix[self._rows]
         return rows if self._cols is None else rows[:, self._cols]
 
     def _back(self, matrix: Matrix) -> Matrix:
         return _placed(_placed(matrix, self._rows).T, self._cols).T
+
+
+def _taken(scales: Matrix | None, order: Indices | None) -> Matrix | None:
+    return scales if scales is None or order is None else scales[order]
 
 
 def _placed(array: Matrix, order: Indices | None) -> Matrix:

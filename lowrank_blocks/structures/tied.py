@@ -18,8 +18,8 @@ from lowrank_blocks._results import locked
 from lowrank_blocks._validation import Matrix, Shape, as_count, as_counts
 from lowrank_blocks.linalg import UNIT
 from lowrank_blocks.structures.axes import axis_edges
-from lowrank_blocks.structures.base import Factors, Layout, Structure
-from lowrank_blocks.structures.cells import Block, IndexSet, selection
+from lowrank_blocks.structures.base import Factors, Layout, Structure, whole_factors
+from lowrank_blocks.structures.cells import Block, IndexSet, selection, whole_block
 
 
 @final
@@ -172,6 +172,12 @@ class TiedLayout(Layout):
             for axis, side, all_ in zip((self._rows, self._cols), self._block, whole, strict=True)
         )
         return tuple(Block(selection(r), selection(c)) for r in rows for c in cols)
+
+    def pieces(self, factors: Sequence[Factors]) -> list[tuple[Block, Factors]]:
+        """Return one product for all: the factors of the means, or the means and the classes, spread."""
+        whole = self._block == self._core
+        b, a = factors[0] if whole else whole_factors(self._joined([b @ a for b, a in factors]))
+        return [(whole_block(self.shape), (self._rows.spread(b), self._cols.spread(a.T).T))]
 
     def apply(self, factors: Sequence[Factors], x: Matrix) -> Matrix:
         """Multiply the sums over classes of columns, and spread the products over classes of rows."""

@@ -30,19 +30,20 @@ ROOMS = {  # the tests that see a room, those that are quick and see most first
     "kernel_threads kernel_limit truncation adapters_in",
     "structures": "structures layouts products partitions partition laws best_partition",
     "allocation": "ranks dense_blocks budgets layers bounds monotone curves rank_or_budget partition_curve",
-    "solver": "weights truncation bounds products ownership copies "
+    "solver": "weights kronecker_weights truncation bounds products ownership copies "
     "optimum curves rank_or_budget narrow_rounding laws",
-    "checkpoints": "checkpoints checkpoints_damaged cli_checkpoints",
-    "adapters": "adapters adapters_in adapters_refused cli_checkpoints",
+    "checkpoints": "checkpoints checkpoints_damaged cli_checkpoints cli_refusals",
+    "adapters": "adapters products_as_lora adapters_in adapters_refused cli_checkpoints",
     "search": "candidates search best_partition search_planted partition_curve theorems",
     "peft": "families family_oracles family_input family_reading family_files family_extraction "
     "cli_families atlas",
-    "models": "plans layers layers_of_matrices work adapters cli_checkpoints bounds",
+    "models": "plans layers layers_of_matrices work adapters cli_checkpoints cli_refusals bounds "
+    "model_weights compared_weights weighted_adapters weighted_journal",
     "reports": "reports reports_of_many page atlas_page best_partition tables cli_checkpoints",
     "datasets": "synthetic files",
     "experiments": "reproduce",
     "files": "files file_kinds cli_files cli_names",
-    "cli": "cli cli_usage cli_names cli_files cli_checkpoints cli_streams",
+    "cli": "cli cli_usage cli_names cli_files cli_checkpoints cli_refusals cli_weights cli_streams",
     "plotting": "plotting partitions picture_colours",
     "_validation": "bad_input bad_allocations tensors byte_order rank_or_budget",
     "_tables": "tables reports curves",
