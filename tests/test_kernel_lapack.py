@@ -17,8 +17,9 @@ D = "__pyx_t_5scipy_6linalg_13cython_lapack_d *"
 DSTERF = f"void (int *, {D}, {D}, int *)"
 
 
-def symmetric(side):
-    return np.cov(np.random.default_rng(side).standard_normal((side, side + 9))).reshape(side, side)
+def symmetric(side, seed=None):
+    rng = np.random.default_rng(side if seed is None else seed)
+    return np.cov(rng.standard_normal((side, side + 9))).reshape(side, side)
 
 
 def capsule(written, address):
@@ -162,6 +163,27 @@ def test_cholesky_tells_definite_from_indefinite(side, least, lapack_route):
         lower = np.tril(factor)
         np.testing.assert_allclose(np.tril(lower @ lower.T), np.tril(matrix), rtol=0, atol=1e-14 * side)
     assert (np.triu(factor, 1) == np.triu(matrix, 1)).all()
+
+
+@pytest.mark.parametrize(("side", "count"), [(1, 1), (2, 2), (7, 3), (40, 10)])
+def test_leading_eigenpairs_of_a_stack(side, count, lapack_route):
+    matrices = np.stack([symmetric(side, seed) for seed in range(5)])
+    values, vectors = lapack.leading_eigenpairs(matrices.copy(), count)
+    assert (values.shape, vectors.shape) == ((5, count), (5, side, count))
+    np.testing.assert_allclose(values, np.linalg.eigvalsh(matrices)[:, : -count - 1 : -1], atol=1e-12)
+    np.testing.assert_allclose(matrices @ vectors, vectors * values[:, None], atol=1e-12)
+    np.testing.assert_allclose(
+        vectors.mT @ vectors, np.broadcast_to(np.eye(count), (5, count, count)), atol=1e-12
+    )
+
+
+def test_a_routine_for_every_item_of_a_stack():
+    values, rest = np.array([[2.0, 1.0], [5.0, 3.0], [1.0, 9.0]]), np.zeros((3, 1))
+    assert addresses.each("dsterf", 3, 2, (values, 2), (rest, 1)) == 0
+    assert values.tolist() == [[1, 2], [3, 5], [1, 9]]
+    with pytest.raises(TypeError, match="dsterf needs 3 items of 3 numbers, got shape"):
+        addresses.each("dsterf", 3, 2, (values, 3), (rest, 1))
+    assert addresses.each("dpotrf", 2, b"U", 1, (np.array([[1.0], [-1.0]]), 1), 1) == 1
 
 
 @pytest.mark.parametrize("order", ["C", "F"])

@@ -52,6 +52,39 @@ def call(name: str, *arguments: Arguments) -> int | None:
     return status.value
 
 
+def each(name: str, count: int, *arguments: Arguments) -> int | None:
+    """Call a routine for every item of stacks, and return the first status that is not 0.
+
+    Parameters
+    ----------
+    name : str
+        A key of `SIGNATURES`, of LAPACK.
+    count : int
+        Number of items.
+    *arguments : bytes, int, float or (array, int)
+        As for `call`. Arrays of two or more axes are stacks: call k has item k, whose length is given.
+    """
+    routine = published(name)
+    if routine is None:
+        return None
+    status, fixed, moving = ctypes.c_int(), [], []
+    for place, (kind, argument) in enumerate(zip(SIGNATURES[name][:-1], arguments, strict=True)):
+        if isinstance(argument, tuple) and argument[0].ndim > 1:
+            array, length = argument
+            if array.size != count * length:
+                raise TypeError(f"{name} needs {count} items of {length} numbers, got shape {array.shape}.")
+            moving.append((place, length * array.itemsize))
+        fixed.append(_passed(name, kind, argument))
+    end = ctypes.byref(status)
+    for _ in range(count):
+        routine(*fixed, end)
+        if status.value:
+            return status.value
+        for place, step in moving:
+            fixed[place] += step
+    return 0
+
+
 def _passed(name: str, kind: str, argument: Arguments) -> Any:
     """Return an argument as ctypes takes it, or refuse one that is not of the kind."""
     if isinstance(argument, tuple):

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lowrank_blocks.linalg.addresses import call
+from lowrank_blocks.linalg import addresses
+from lowrank_blocks.linalg.addresses import Arguments, call, each
 from lowrank_blocks.linalg.threads import one_blas_thread
 
 Array = NDArray[np.float64]
@@ -57,6 +58,44 @@ def eigenpairs(stack: Array, *, upper: bool = False) -> tuple[Array, Array]:
     """Return the eigenvalues, ascending, and eigenvectors of symmetric matrices, from one half."""
     values, vectors = np.linalg.eigh(stack, UPLO="U" if upper else "L")
     return values, vectors
+
+
+def leading_eigenpairs(stack: Array, count: int) -> tuple[Array, Array]:
+    """Return the largest eigenvalues, descending, and eigenvectors of small symmetric matrices.
+
+    LAPACK does not promise that inverse iteration finds the vectors of equal values: they are to be checked.
+
+    Parameters
+    ----------
+    stack : (n, k, k) array
+        In C's order, overwritten.
+    count : int
+        From 1 to k.
+
+    Returns
+    -------
+    values, vectors : (n, count) and (n, k, count) arrays
+    """
+    many, side, _ = stack.shape
+    if addresses.published("dsytrd") is None:
+        values, vectors = eigenpairs(stack)
+        return values[:, : -count - 1 : -1], vectors[:, :, : -count - 1 : -1]
+
+    def solve(name: str, *arguments: Arguments) -> None:
+        _must_succeed(name, each(name, many, *arguments))
+
+    diagonal, off_diagonal, factors, values, rest = np.empty((5, many, side))
+    vectors, work, matrices = np.empty((many, count, side)), _empty(_WORK * side), (stack, side * side)
+    form = (diagonal, side), (off_diagonal, side), (factors, side)
+    solve("dsytrd", b"L", side, matrices, side, *form, work, work[1])
+    values[...], rest[...] = diagonal, off_diagonal
+    solve("dsterf", side, (values, side), (rest, side))
+    wanted = np.ascontiguousarray(values[:, side - count :])
+    one_part = (np.ones(side, np.intc), side), (np.full(side, side, np.intc), side)
+    found, places = ((vectors, count * side), side), (_empty(side, np.intc), _empty(side, np.intc))
+    solve("dstein", side, *form[:2], count, (wanted, count), *one_part, *found, work, *places)
+    solve("dormtr", b"L", b"L", b"N", side, count, matrices, side, form[2], *found, work, work[1])
+    return wanted[:, ::-1], vectors[:, ::-1].mT
 
 
 def solved(stack: Array, right: Array) -> Array:
@@ -223,6 +262,6 @@ def _nonempty(off_diagonal: Array) -> Array:
     return off_diagonal if len(off_diagonal) else np.zeros(1)  # the wrappers take no empty one
 
 
-def _must_succeed(name: str, status: int) -> None:
+def _must_succeed(name: str, status: int | None) -> None:
     if status != 0:
         raise np.linalg.LinAlgError(f"{name} failed with status {status}")

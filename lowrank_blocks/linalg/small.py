@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lowrank_blocks.linalg.bounds import energy_missed, error_of_root, lapack_norm, residual_rounding
 from lowrank_blocks.linalg.energies import tail_energy
-from lowrank_blocks.linalg.lapack import eigenpairs
+from lowrank_blocks.linalg.lapack import leading_eigenpairs
 from lowrank_blocks.linalg.scratch import scratch
 from lowrank_blocks.linalg.svd import lapack_svd, svd_method
 
@@ -17,8 +17,8 @@ Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
 # Crossovers, in entries of the smaller side and in ranks; tests/benchmarks/crossovers.py measures them.
-GRAM_SIDES = 8, 48  # from the first to the second: by Gram matrices ...
-GRAM_SHARE = 3  # ... for ranks up to side / this
+GRAM_SIDES = 24, 96  # from the first to the second: by Gram matrices ...
+GRAM_SHARE = 4  # ... for ranks up to side / this
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +67,7 @@ def leading_stack(stack: Array, ranks: Counts, tolerance: float) -> LeadingStack
         found = _by_gram(stack, ranks)
     except np.linalg.LinAlgError:
         return _by_svd(stack, ranks)
-    doubtful = found.excess > tolerance * found.norm
+    doubtful = ~(found.excess <= tolerance * found.norm)  # or not a number
     if doubtful.any():
         _replace(found, doubtful, _by_svd(stack[doubtful], ranks[doubtful], int(ranks.max())))
     return found
@@ -79,8 +79,9 @@ def _by_gram(stack: Array, ranks: Counts) -> LeadingStack:
     kept = np.arange(most) < ranks[:, None]
     grams = np.matmul(stack, stack.mT)
     total = np.trace(grams, axis1=1, axis2=2)
-    squares, vectors = eigenpairs(grams)
-    squares, vectors = squares[:, : -most - 1 : -1] * kept, vectors[:, :, : -most - 1 : -1] * kept[:, None]
+    grams[total == 0] = np.eye(grams.shape[1])  # any vectors will do, and inverse iteration finds these
+    squares, vectors = leading_eigenpairs(grams, most)
+    squares, vectors = squares * kept, vectors * kept[:, None]
     rotation, values, rows = lapack_svd(np.matmul(vectors.mT, stack))
     basis = np.matmul(vectors, rotation)
     product = np.matmul(basis * values[:, None], rows, out=scratch("stack", stack.shape))

@@ -20,6 +20,7 @@ from measures import table, target
 from timing import duels
 
 import lowrank_blocks as lb
+from lowrank_blocks.linalg.threads import workers
 
 PAGE = Path(__file__).parents[2] / "docs" / "structure-benchmarks.md"
 TARGET = 0.5
@@ -120,12 +121,12 @@ def report(*, quick):
         [
             "# Benchmarks of structures\n",
             f"Written by `tests/benchmarks/structures.py --write` ({platform.machine()},",
-            f"numpy {np.__version__}). One BLAS thread; calls alternate; ratios are medians;",
-            "below 1 we are faster.\n",
+            f"numpy {np.__version__}, {workers()} workers). Rivals run at one BLAS thread, which is all that SVDs of",
+            "many blocks use, we at our default; calls alternate; ratios are medians; below 1 we are faster.\n",
             "The rivals: a rearrangement and a batched SVD in numpy, and the projection of torch-structured",
             "where it is installed. All compute the same matrix; the last column is how far the answers are",
             "apart, relative to the norm. Monarch(32) of a square matrix with 32 rows a part is that of the",
-            "paper; its blocks of 32 by 32 go to LAPACK's SVD in stacks, here as in numpy.\n",
+            "paper.\n",
             table(columns, rows),
             "## The atlas of all families of adapters\n",
             atlas(64 if quick else 768),
