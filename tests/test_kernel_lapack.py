@@ -177,7 +177,8 @@ def test_leading_eigenpairs_of_a_stack(side, count, lapack_route):
     )
 
 
-def test_a_routine_for_every_item_of_a_stack():
+def test_a_routine_for_every_item_of_a_stack(monkeypatch):
+    monkeypatch.setattr(addresses, "published", PUBLISHED)
     values, rest = np.array([[2.0, 1.0], [5.0, 3.0], [1.0, 9.0]]), np.zeros((3, 1))
     assert addresses.each("dsterf", 3, 2, (values, 2), (rest, 1)) == 0
     assert values.tolist() == [[1, 2], [3, 5], [1, 9]]
