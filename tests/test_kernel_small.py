@@ -67,6 +67,22 @@ def test_only_blocks_without_a_proof_are_solved_by_lapack():
     assert leading_factors(blocks, [2, 2, 2], accuracy=1e-17).methods == ("lapack", "lapack", "zero")
 
 
+@pytest.mark.parametrize("scale", [1.0, 2.0**600])
+def test_a_known_spectrum_proves_what_the_blocks_alone_do_not(scale):
+    steep = 10.0 ** -np.arange(24)
+    blocks = [scale * with_values((24, 40), steep, seed) for seed in range(3)]
+    values = np.linalg.svd(np.stack(blocks) / scale, compute_uv=False)
+    least = np.sqrt(np.square(values[:, 5:]).sum(axis=1))
+    exponent = int(np.log2(scale))
+    assert set(leading_factors(blocks, [5] * 3, exponent).methods) == {"lapack"}
+    found = leading_factors(blocks, [5] * 3, exponent, known=(least, np.full(3, 1e-14)))
+    assert set(found.methods) == {"gram"}
+    np.testing.assert_allclose(found.error, least, atol=1e-13)
+    assert (found.excess < 1e-13).all()
+    wrong = leading_factors(blocks, [5] * 3, exponent, known=(least / 2, np.full(3, 1e-14)))
+    assert set(wrong.methods) == {"lapack"}
+
+
 def test_a_stack_whose_eigenvectors_are_not_found_is_solved_by_lapack(monkeypatch):
     def refused(*_):
         raise np.linalg.LinAlgError("Eigenvalues did not converge")

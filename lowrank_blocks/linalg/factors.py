@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from lowrank_blocks._validation import Matrix
+from lowrank_blocks._validation import Matrix, Shape
 from lowrank_blocks.linalg.bounds import PROMISE_DOUBLE
 from lowrank_blocks.linalg.energies import energy, norm_rounding
 from lowrank_blocks.linalg.gram import flat
@@ -18,13 +18,15 @@ from lowrank_blocks.linalg.scaling import common_exponent, raised, scaled, stack
 from lowrank_blocks.linalg.sequences import BlockSequence, Indices
 from lowrank_blocks.linalg.single import in_single
 from lowrank_blocks.linalg.slabs import slabs
-from lowrank_blocks.linalg.small import leading_stack
+from lowrank_blocks.linalg.small import GRAM_FROM, gram_pays, leading_stack
 from lowrank_blocks.linalg.solved import BlockFactors, Solved, restored
 from lowrank_blocks.linalg.threads import one_blas_thread, parallel
 
 Floats = NDArray[np.float64]
 
-STACKED_BELOW = 9000  # entries of blocks of one shape: solved in stacks; crossovers.py measures it
+# Crossovers, in entries of blocks of one shape; crossovers.py measures them.
+STACKED_BELOW = 9000  # solved in stacks whatever the method ...
+GRAM_BELOW = 40000  # ... or by Gram matrices only
 
 
 def leading_factors(
@@ -54,34 +56,50 @@ def leading_factors(
         Whether factors are rounded to float32.
     """
     blocks, ranks = BlockSequence.of(blocks), np.asarray(ranks, dtype=np.int64)
-    small: list[Indices] = []
+    stacks: list[Indices] = []
     lone: list[Indices] = []
     for group in blocks.groups():
         shape = blocks.shapes[group[0]]
-        few = len(group) > 1 and math.prod(shape) < STACKED_BELOW
-        (small if few else lone).extend(slabs(group, shape) if few else group[:, None])
+        chosen = group[_stackable(shape, ranks[group])] if len(group) > 1 else group[:0]
+        stacks += slabs(chosen, shape)
+        lone.extend(np.setdiff1d(group, chosen, assume_unique=True)[:, None])
 
     def together(chosen: Indices) -> Solved:
-        return _stacked(blocks, chosen, ranks[chosen], exponent, accuracy, single)
+        best = (known[0][chosen], known[1][chosen]) if known else None
+        return _stacked(blocks, chosen, ranks[chosen], exponent, accuracy, best, single)
 
     def alone(chosen: Indices) -> Solved:
         (k,) = chosen.tolist()
         best = Known(*(float(array[k]) for array in known)) if known else None
         return _alone(blocks[k], int(ranks[k]), exponent, accuracy, best, single)
 
-    large = any(min(blocks.shapes[chosen[0]]) >= SVD_BELOW for chosen in lone)
+    large = any(min(blocks.shapes[chosen[0]]) >= min(GRAM_FROM, SVD_BELOW) for chosen in stacks + lone)
     with one_blas_thread(with_scipy=large):
-        solved = parallel(together, small) + parallel(alone, lone)
-    return restored(small + lone, solved)
+        solved = parallel(together, stacks) + parallel(alone, lone)
+    return restored(stacks + lone, solved)
+
+
+def _stackable(shape: Shape, ranks: Indices) -> NDArray[np.bool_]:
+    """Return which of several blocks of one shape are solved in stacks, by their ranks."""
+    by_gram = (ranks > 0) & gram_pays(min(shape), ranks) & (math.prod(shape) < GRAM_BELOW)
+    return np.asarray(by_gram | (math.prod(shape) < STACKED_BELOW))
 
 
 def _stacked(
-    blocks: BlockSequence, chosen: Indices, ranks: Indices, exponent: int, accuracy: float, single: bool
+    blocks: BlockSequence,
+    chosen: Indices,
+    ranks: Indices,
+    exponent: int,
+    accuracy: float,
+    known: tuple[Floats, Floats] | None,
+    single: bool,
 ) -> Solved:
     """Solve small blocks of one shape together."""
     p, q = blocks.shapes[chosen[0]]
     rows, own = stacked(blocks, chosen)
-    best = leading_stack(rows, ranks, accuracy)
+    if known:
+        known = np.ldexp(known[0], exponent - own), np.ldexp(known[1], exponent - own)
+    best = leading_stack(rows, ranks, accuracy, known)
     roots = np.ldexp(np.sqrt(best.values), own[:, None] // 2)
     b, a = best.basis * roots[:, None], roots[:, :, None] * best.rows
     stored_b, stored_a, moved = in_single(b, a) if single else (b, a, np.zeros(len(b)))

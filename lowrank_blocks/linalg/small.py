@@ -1,8 +1,9 @@
-"""Leading factors of stacks of small blocks: by Gram matrices with a proof for each, else by LAPACK's SVD."""
+"""Leading factors of stacks of blocks: by Gram matrices with a proof for each, else one after another."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from lowrank_blocks.linalg.bounds import energy_missed, error_of_root, lapack_norm, residual_rounding
 from lowrank_blocks.linalg.energies import tail_energy
 from lowrank_blocks.linalg.lapack import leading_eigenpairs
+from lowrank_blocks.linalg.leading import Known, Leading, leading
 from lowrank_blocks.linalg.scratch import scratch
 from lowrank_blocks.linalg.svd import lapack_svd, svd_method
 
@@ -17,7 +19,7 @@ Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
 # Crossovers, in entries of the smaller side and in ranks; tests/benchmarks/crossovers.py measures them.
-GRAM_SIDES = 24, 96  # from the first to the second: by Gram matrices ...
+GRAM_FROM = 24  # sides from this on: by Gram matrices ...
 GRAM_SHARE = 4  # ... for ranks up to side / this
 
 
@@ -48,7 +50,14 @@ class LeadingStack:
     methods: NDArray[np.str_]
 
 
-def leading_stack(stack: Array, ranks: Counts, tolerance: float) -> LeadingStack:
+def gram_pays(side: int, ranks: Any) -> Any:
+    """Whether blocks of this smaller side are solved by Gram matrices in stacks at some ranks."""
+    return (side >= GRAM_FROM) & (ranks * GRAM_SHARE <= side)
+
+
+def leading_stack(
+    stack: Array, ranks: Counts, tolerance: float, known: tuple[Array, Array] | None = None
+) -> LeadingStack:
     """Return the best approximations of a stack of blocks, smaller side first.
 
     Parameters
@@ -58,22 +67,24 @@ def leading_stack(stack: Array, ranks: Counts, tolerance: float) -> LeadingStack
     ranks : (n,) array of int
         From 0 to k.
     tolerance : float
-        Excess, relative to the norm of a block, beyond which LAPACK's SVD solves it.
+        Excess, relative to the norm of a block, beyond which it is solved by other methods.
+    known : pair of (n,) arrays, optional
+        The least error of every block at its rank, where spectra determine it, and its bound.
     """
-    side, (least, most) = stack.shape[1], GRAM_SIDES
-    if not least <= side <= most or not 0 < ranks.max() * GRAM_SHARE <= side:
+    if not ranks.any() or not gram_pays(stack.shape[1], ranks).all():
         return _by_svd(stack, ranks)
     try:
-        found = _by_gram(stack, ranks)
+        found = _by_gram(stack, ranks, known)
     except np.linalg.LinAlgError:
         return _by_svd(stack, ranks)
     doubtful = ~(found.excess <= tolerance * found.norm)  # or not a number
-    if doubtful.any():
-        _replace(found, doubtful, _by_svd(stack[doubtful], ranks[doubtful], int(ranks.max())))
+    for k in np.flatnonzero(doubtful).tolist():
+        best = Known(*(float(array[k]) for array in known)) if known else None
+        _replace(found, k, leading(stack[k], int(ranks[k]), tolerance, best))
     return found
 
 
-def _by_gram(stack: Array, ranks: Counts) -> LeadingStack:
+def _by_gram(stack: Array, ranks: Counts, known: tuple[Array, Array] | None) -> LeadingStack:
     """Project every block on the leading eigenvectors of its Gram matrix, and bound the energy they miss."""
     most = int(ranks.max())
     kept = np.arange(most) < ranks[:, None]
@@ -89,15 +100,16 @@ def _by_gram(stack: Array, ranks: Counts) -> LeadingStack:
     skew = np.sqrt(_energies(np.matmul(vectors.mT, vectors) - kept[:, None] * np.eye(most)))
     missed = energy_missed(error, total, squares, stack.shape, ranks)
     excess = np.minimum(error, error_of_root(np.square(error), missed))
+    if known:
+        excess = np.minimum(excess, np.maximum(error - known[0] + known[1], 0.0))
     rounding = norm * skew + residual_rounding(error, norm, most)
-    methods = np.full(len(stack), "gram", dtype="<U6")
+    methods = np.full(len(stack), "gram", dtype="<U7")
     return LeadingStack(basis, values, rows, norm, error, excess + rounding, methods)
 
 
-def _by_svd(stack: Array, ranks: Counts, most: int | None = None) -> LeadingStack:
+def _by_svd(stack: Array, ranks: Counts) -> LeadingStack:
     u, s, vt = lapack_svd(stack)
-    most = int(ranks.max()) if most is None else most
-    left = np.sqrt(tail_energy(s))
+    most, left = int(ranks.max()), np.sqrt(tail_energy(s))
     return LeadingStack(
         u[:, :, :most],
         s[:, :most] * (np.arange(most) < ranks[:, None]),
@@ -105,14 +117,16 @@ def _by_svd(stack: Array, ranks: Counts, most: int | None = None) -> LeadingStac
         left[:, 0],
         left[np.arange(len(ranks)), ranks],
         2 * lapack_norm(left[:, 0], stack.shape),
-        np.full(len(stack), svd_method(stack.shape), dtype="<U6"),
+        np.full(len(stack), svd_method(stack.shape), dtype="<U7"),
     )
 
 
-def _replace(found: LeadingStack, chosen: NDArray[np.bool_], other: LeadingStack) -> None:
-    """Put what was found of some blocks in place of what was found of them before."""
-    for name in LeadingStack.__dataclass_fields__:
-        getattr(found, name)[chosen] = getattr(other, name)
+def _replace(found: LeadingStack, k: int, best: Leading) -> None:
+    """Put another approximation of block k in place of what was found of it."""
+    rank = len(best.part.values)
+    found.basis[k, :, :rank], found.rows[k, :rank] = best.part.basis, best.part.rows
+    found.values[k, :rank] = best.part.values
+    found.error[k], found.excess[k], found.methods[k] = best.error, best.excess, best.method
 
 
 def _energies(stack: Array) -> Array:

@@ -3,7 +3,7 @@
     python tests/benchmarks/crossovers.py
 
 The constants are those at the top of `levels`, `leading` and `small` in `lowrank_blocks.linalg`,
-`LEVELS_FROM` in `values` and `STACKED_BELOW` in `factors` there.
+`LEVELS_FROM` in `values`, `STACKED_BELOW` and `GRAM_BELOW` in `factors` there.
 """
 
 from __future__ import annotations
@@ -64,32 +64,32 @@ def dominant_table():
 
 
 def stacks_table():
-    """Leading factors of many blocks: LAPACK's SVD of stacks against one block after another."""
-    print("\nblocks      rank  stacked / one by one (STACKED_BELOW, in entries, is where it exceeds 1)")
-    kept = factors.STACKED_BELOW
-    for shape in ((32, 32), (64, 64), (48, 144), (80, 80), (96, 96), (64, 192), (128, 128)):
+    """Leading factors of many blocks: in stacks against one block after another."""
+    print("\nblocks      rank  stacked / one by one (GRAM_BELOW, in entries, is where it exceeds 1)")
+    kept = factors.STACKED_BELOW, factors.GRAM_BELOW
+    for shape in ((64, 64), (96, 96), (64, 192), (128, 128), (160, 160), (192, 192), (256, 256)):
         blocks = [np.random.default_rng(i).standard_normal(shape) for i in range(64)]
         for rank in (2, 8):
             times = []
-            for factors.STACKED_BELOW in (np.inf, 0):
+            for factors.STACKED_BELOW, factors.GRAM_BELOW in ((np.inf, np.inf), (0, 0)):
                 times.append(median(lambda b=blocks, r=rank: factors.leading_factors(b, [r] * 64), 3))
             print(f"{shape!s:10}  {rank:4d}  {times[0] / times[1]:.2f}")
-    factors.STACKED_BELOW = kept
+    factors.STACKED_BELOW, factors.GRAM_BELOW = kept
 
 
 def small_table():
     """Leading factors of stacks of small blocks: by Gram matrices against LAPACK's SVD."""
-    print("\nblocks      rank  gram / lapack (GRAM_SIDES and GRAM_SHARE of small)")
-    kept = small.GRAM_SIDES, small.GRAM_SHARE
+    print("\nblocks      rank  gram / lapack (GRAM_FROM and GRAM_SHARE of small)")
+    kept = small.GRAM_FROM, small.GRAM_SHARE
     for shape in ((4, 4), (8, 8), (16, 16), (24, 24), (32, 32), (48, 48), (64, 64), (16, 128), (32, 128)):
         count = (1 << 18) // (shape[0] * shape[1])
         blocks = [np.random.default_rng(i).standard_normal(shape) for i in range(count)]
         for rank in sorted({1, shape[0] // 8, shape[0] // 4, shape[0] // 3, shape[0] // 2} - {0}):
             times = []
-            for small.GRAM_SIDES, small.GRAM_SHARE in (((1, 99), 1), ((1, 0), 1)):
+            for small.GRAM_FROM, small.GRAM_SHARE in ((1, 1), (np.inf, 1)):
                 times.append(median(lambda b=blocks, r=rank: factors.leading_factors(b, [r] * len(b)), 3))
             print(f"{shape!s:10}  {rank:4d}  {times[0] / times[1]:.2f}")
-    small.GRAM_SIDES, small.GRAM_SHARE = kept
+    small.GRAM_FROM, small.GRAM_SHARE = kept
 
 
 def factors_table():

@@ -120,9 +120,10 @@ def report(*, quick):
     return "\n".join(
         [
             "# Benchmarks of structures\n",
-            f"Written by `tests/benchmarks/structures.py --write` ({platform.machine()},",
-            f"numpy {np.__version__}, {workers()} workers). Rivals run at one BLAS thread, we at our default;",
-            "calls alternate; ratios are medians; below 1 we are faster.\n",
+            "Written by `tests/benchmarks/structures.py --write` "
+            f"({platform.machine()}, numpy {np.__version__}, {workers()} workers).",
+            "Rivals run at one BLAS thread, we at our default; calls alternate; ratios are medians;",
+            "below 1 we are faster.\n",
             "The rivals: a rearrangement and a batched SVD in numpy, and the projection of torch-structured",
             "where it is installed. All compute the same matrix; the last column is how far the answers are",
             "apart, relative to the norm. Monarch(32) of a square matrix with 32 rows a part is that of the",
