@@ -60,9 +60,9 @@ def leading_factors(
     lone: list[Indices] = []
     for group in blocks.groups():
         shape = blocks.shapes[group[0]]
-        chosen = group[_stackable(shape, ranks[group])] if len(group) > 1 else group[:0]
-        stacks += slabs(chosen, shape)
-        lone.extend(np.setdiff1d(group, chosen, assume_unique=True)[:, None])
+        many = _stackable(shape, ranks[group]) if len(group) > 1 else np.zeros(1, bool)
+        stacks += slabs(group[many], shape)
+        lone.extend(group[~many][:, None])
 
     def together(chosen: Indices) -> Solved:
         best = (known[0][chosen], known[1][chosen]) if known else None
