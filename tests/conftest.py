@@ -60,7 +60,7 @@ SMALL_CROSSOVERS = {  # so that matrices of a few rows take every fast path
     leading: {"SVD_BELOW": 2, "LANCZOS_FROM": 6, "LANCZOS_SHARE": 3},
     krylov: {"_FIRST_LOOK": 1, "_width": lambda rank: 1},
     factors: {"STACKED_BELOW": 20, "GRAM_BELOW": 40},
-    small: {"GRAM_FROM": 2, "GRAM_SHARE": 1},
+    small: {"STACK_FROM": 2, "STACK_SHARE": 1},
     gram: {"_PANEL": 4, "_TALL_PANEL": 4, "_SLAB": 20},
     projection: {"_PANEL": 4},
     long_blocks: {"_PANEL": 4, "_SHARE": 2},

@@ -18,7 +18,7 @@ from lowrank_blocks.linalg.scaling import common_exponent, raised, scaled, stack
 from lowrank_blocks.linalg.sequences import BlockSequence, Indices
 from lowrank_blocks.linalg.single import in_single
 from lowrank_blocks.linalg.slabs import slabs
-from lowrank_blocks.linalg.small import GRAM_FROM, gram_pays, leading_stack
+from lowrank_blocks.linalg.small import STACK_FROM, stack_pays, leading_stack
 from lowrank_blocks.linalg.solved import BlockFactors, Solved, restored
 from lowrank_blocks.linalg.threads import one_blas_thread, parallel
 
@@ -73,7 +73,7 @@ def leading_factors(
         best = Known(*(float(array[k]) for array in known)) if known else None
         return _alone(blocks[k], int(ranks[k]), exponent, accuracy, best, single)
 
-    large = any(min(blocks.shapes[chosen[0]]) >= min(GRAM_FROM, SVD_BELOW) for chosen in stacks + lone)
+    large = any(min(blocks.shapes[chosen[0]]) >= min(STACK_FROM, SVD_BELOW) for chosen in stacks + lone)
     with one_blas_thread(with_scipy=large):
         solved = parallel(together, stacks) + parallel(alone, lone)
     return restored(stacks + lone, solved)
@@ -81,7 +81,7 @@ def leading_factors(
 
 def _stackable(shape: Shape, ranks: Indices) -> NDArray[np.bool_]:
     """Return which of several blocks of one shape are solved in stacks, by their ranks."""
-    by_gram = (ranks > 0) & gram_pays(min(shape), ranks) & (math.prod(shape) < GRAM_BELOW)
+    by_gram = (ranks > 0) & stack_pays(min(shape), ranks) & (math.prod(shape) < GRAM_BELOW)
     return np.asarray(by_gram | (math.prod(shape) < STACKED_BELOW))
 
 

@@ -19,8 +19,8 @@ Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
 # Crossovers, in entries of the smaller side and in ranks; tests/benchmarks/crossovers.py measures them.
-GRAM_FROM = 24  # sides from this on: by Gram matrices ...
-GRAM_SHARE = 4  # ... for ranks up to side / this
+STACK_FROM = 24  # sides from this on: by Gram matrices ...
+STACK_SHARE = 4  # ... for ranks up to side / this
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,9 +50,9 @@ class LeadingStack:
     methods: NDArray[np.str_]
 
 
-def gram_pays(side: int, ranks: Any) -> Any:
+def stack_pays(side: int, ranks: Any) -> Any:
     """Whether blocks of this smaller side are solved by Gram matrices in stacks at some ranks."""
-    return (side >= GRAM_FROM) & (ranks * GRAM_SHARE <= side)
+    return (side >= STACK_FROM) & (ranks * STACK_SHARE <= side)
 
 
 def leading_stack(
@@ -71,7 +71,7 @@ def leading_stack(
     known : pair of (n,) arrays, optional
         The least error of every block at its rank, where spectra determine it, and its bound.
     """
-    if not ranks.any() or not gram_pays(stack.shape[1], ranks).all():
+    if not ranks.any() or not stack_pays(stack.shape[1], ranks).all():
         return _by_svd(stack, ranks)
     try:
         found = _by_gram(stack, ranks, known)

@@ -79,17 +79,17 @@ def stacks_table():
 
 def small_table():
     """Leading factors of stacks of small blocks: by Gram matrices against LAPACK's SVD."""
-    print("\nblocks      rank  gram / lapack (GRAM_FROM and GRAM_SHARE of small)")
-    kept = small.GRAM_FROM, small.GRAM_SHARE
+    print("\nblocks      rank  gram / lapack (STACK_FROM and STACK_SHARE of small)")
+    kept = small.STACK_FROM, small.STACK_SHARE
     for shape in ((4, 4), (8, 8), (16, 16), (24, 24), (32, 32), (48, 48), (64, 64), (16, 128), (32, 128)):
         count = (1 << 18) // (shape[0] * shape[1])
         blocks = [np.random.default_rng(i).standard_normal(shape) for i in range(count)]
         for rank in sorted({1, shape[0] // 8, shape[0] // 4, shape[0] // 3, shape[0] // 2} - {0}):
             times = []
-            for small.GRAM_FROM, small.GRAM_SHARE in ((1, 1), (np.inf, 1)):
+            for small.STACK_FROM, small.STACK_SHARE in ((1, 1), (np.inf, 1)):
                 times.append(median(lambda b=blocks, r=rank: factors.leading_factors(b, [r] * len(b)), 3))
             print(f"{shape!s:10}  {rank:4d}  {times[0] / times[1]:.2f}")
-    small.GRAM_FROM, small.GRAM_SHARE = kept
+    small.STACK_FROM, small.STACK_SHARE = kept
 
 
 def factors_table():

@@ -106,7 +106,7 @@ PARTS = (
          ("factors power", "factors power, large")),
     Part("factors", "small blocks in stacks", ((factors, "STACKED_BELOW", 0),),
          ("grid 32 factors", "grid 128 factors")),
-    Part("small", "Gram matrices in stacks", ((small, "GRAM_FROM", EVERYWHERE),),
+    Part("small", "Gram matrices in stacks", ((small, "STACK_FROM", EVERYWHERE),),
          ("grid 32 factors", "grid 128 factors")),
     Part("addresses", "routines by address", ((addresses, "published", nothing),),
          ("curve flat", "grid 4 power", "factors flat", "grid 8 factors")),
