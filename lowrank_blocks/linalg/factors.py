@@ -18,7 +18,7 @@ from lowrank_blocks.linalg.scaling import common_exponent, raised, scaled, stack
 from lowrank_blocks.linalg.sequences import BlockSequence, Indices
 from lowrank_blocks.linalg.single import in_single
 from lowrank_blocks.linalg.slabs import slabs
-from lowrank_blocks.linalg.small import STACK_FROM, stack_pays, leading_stack
+from lowrank_blocks.linalg.small import STACK_FROM, leading_stack, stack_pays
 from lowrank_blocks.linalg.solved import BlockFactors, Solved, restored
 from lowrank_blocks.linalg.threads import one_blas_thread, parallel
 
