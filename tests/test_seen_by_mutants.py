@@ -139,9 +139,8 @@ def test_bounds_and_methods_scale_with_the_matrix(side, exponent):
     ):
         plain, scaled = solve(matrix).accuracy, solve(scale * matrix).accuracy
         assert scaled.methods == plain.methods
-        np.testing.assert_allclose(
-            scaled.bounds, np.array(plain.bounds) * scale, rtol=0.1
-        )  # LAPACK rescales
+        # LAPACK rescales tiny matrices, so that roundings differ.
+        np.testing.assert_allclose(scaled.bounds, np.array(plain.bounds) * scale, rtol=0.1)
 
 
 @pytest.mark.parametrize("side", [1, 2, 5])
