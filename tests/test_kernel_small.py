@@ -101,3 +101,15 @@ def test_a_stack_whose_eigenvectors_are_not_found_is_solved_by_lapack(monkeypatc
 def test_the_method_follows_side_and_rank(side, rank, method):
     blocks = [np.random.default_rng(k).standard_normal((side, side)) for k in range(4)]
     assert set(leading_factors(blocks, [rank] * 4).methods) == {method}
+
+
+def test_each_block_is_solved_as_its_rank_suggests():
+    blocks = [np.random.default_rng(k).standard_normal((40, 40)) for k in range(6)]
+    found = leading_factors(blocks, [0, 3, 20, 10, 11, 40])
+    assert found.methods == ("zero", "gram", "lapack", "gram", "lapack", "lapack")
+    large = [np.random.default_rng(k).standard_normal((100, 100)) for k in range(3)]
+    assert leading_factors(large, [0, 25, 60]).methods == ("zero", "gram", "gram")
+    for k, rank in enumerate([0, 25, 60]):
+        values = np.linalg.svd(large[k], compute_uv=False)
+        error = np.linalg.norm(large[k] - np.matmul(*leading_factors(large, [0, 25, 60]).factors[k]))
+        assert error == pytest.approx(np.sqrt(np.square(values[rank:]).sum()), abs=1e-12)

@@ -60,9 +60,9 @@ def leading_factors(
     lone: list[Indices] = []
     for group in blocks.groups():
         shape = blocks.shapes[group[0]]
-        many = _stackable(shape, ranks[group]) if len(group) > 1 else np.zeros(1, bool)
-        stacks += slabs(group[many], shape)
-        lone.extend(group[~many][:, None])
+        by_gram, by_svd = _stackable(shape, ranks[group])
+        stacks += slabs(group[by_gram], shape) + slabs(group[by_svd], shape)
+        lone.extend(group[~(by_gram | by_svd)][:, None])
 
     def together(chosen: Indices) -> Solved:
         best = (known[0][chosen], known[1][chosen]) if known else None
@@ -79,10 +79,12 @@ def leading_factors(
     return restored(stacks + lone, solved)
 
 
-def _stackable(shape: Shape, ranks: Indices) -> NDArray[np.bool_]:
-    """Return which of several blocks of one shape are solved in stacks, by their ranks."""
-    by_gram = (ranks > 0) & stack_pays(min(shape), ranks) & (math.prod(shape) < GRAM_BELOW)
-    return np.asarray(by_gram | (math.prod(shape) < STACKED_BELOW))
+def _stackable(shape: Shape, ranks: Indices) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return which of the blocks of one shape are solved in stacks: by Gram matrices, and by LAPACK's SVD."""
+    several, size = len(ranks) > 1, math.prod(shape)
+    small = np.full(len(ranks), several and size < STACKED_BELOW)
+    by_gram = ((ranks > 0) | small) & stack_pays(min(shape), ranks) & (several and size < GRAM_BELOW)
+    return by_gram, small & ~by_gram
 
 
 def _stacked(
