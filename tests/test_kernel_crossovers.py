@@ -112,16 +112,17 @@ def test_shares_of_a_side(around):
 @pytest.mark.parametrize("around", AROUND)
 @pytest.mark.parametrize("turned", [False, True])
 def test_stacks_of_blocks(around, turned, monkeypatch):
-    """From one SVD of many blocks to blocks one by one, some of them zero or of another scale."""
-    monkeypatch.setattr(factors, "STACKED_BELOW", 90 * 100)
+    """From stacks of Gram matrices to blocks one by one, some of them zero or of another scale."""
+    monkeypatch.setattr(factors, "STACKED_BELOW", 0)
+    monkeypatch.setattr(factors, "GRAM_BELOW", 90 * 100)
     wide = 100 + around
     matrix = np.kron([[1.0, 0.0], [1e-3, 2.0**300]], decaying(90, wide))
     structure = lb.Localized((0, 90, 180), (0, wide, 2 * wide))
     if turned:
         matrix, structure = matrix.T, lb.Localized((0, wide, 2 * wide), (0, 90, 180))
     made = lb.approximate(matrix, structure, 4 * 3 * (90 + wide), allocate=lb.uniform)
-    few = "lapack" if around < 0 else "gram"
-    assert made.accuracy.methods == ((few, few, "zero", few) if turned else (few, "zero", few, few))
+    few = ("gram", "gram", "zero", "gram") if turned else ("gram", "zero", "gram", "gram")
+    assert made.accuracy.methods == few
     for block, (b, a) in zip(structure.layout(matrix.shape).split(matrix), made.factors, strict=True):
         tails, exponent = gesvd_tails(block)
         half = exponent // 2

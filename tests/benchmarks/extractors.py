@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -154,11 +155,13 @@ class _Module:
         return None
 
 
-def from_files(pair, executor):
+def from_files(pair, pools):
     """Yield ways from files to an adapter: name, call, and the factors written where they are read back."""
     yield "`extract`, the same rank", partial(pair.extract, "uniform"), partial(pair.written, "uniform")
     yield "`extract`, ranks across", partial(pair.extract, "adaptive"), None
-    yield "`extract`, ranks across, 2 processes", partial(pair.extract, "adaptive", executor), None
+    for name, pool in pools.items():
+        yield f"`extract`, the same rank, {name}", partial(pair.extract, "uniform", pool), None
+        yield f"`extract`, ranks across, {name}", partial(pair.extract, "adaptive", pool), None
     if extract_lora:
         yield f"mergekit {version('mergekit')}", pair.mergekit, partial(pair.written, "mergekit")
 
@@ -175,18 +178,19 @@ def from_memory(pair):
 def measured(pair):
     """Return rows of ratios to the loop of SVDs, of processor time, too, seconds and errors; all in turns."""
     torch.set_num_threads(1)
-    with processes(2) as executor:
+    with processes(2) as two, ThreadPoolExecutor(2) as threads:
+        pools = {"2 threads": threads, "2 processes": two}
         groups = {
-            "*files to adapter*": list(from_files(pair, executor)),
+            "*files to adapter*": list(from_files(pair, pools)),
             "*updates to factors*": list(from_memory(pair)),
         }
         found = iter(turns([call for ways in groups.values() for _, call, _ in ways]))
-        across = pair.extract("adaptive").relative_error
+        whole = {way: pair.extract(way).relative_error for way in ("uniform", "adaptive")}
     rows = []
     for group, ways in groups.items():
         rows.append([group, *[""] * 4])
         for (name, _, factors), ((taken, _), (ratio, busy)) in zip(ways, found, strict=False):
-            error = pair.error(factors()) if factors else across
+            error = pair.error(factors()) if factors else whole["uniform" if "same" in name else "adaptive"]
             here = "" if "processes" in name else f"{busy:.2f}"
             rows.append([name, f"{ratio:.2f}", here, f"{taken:.2f} s", f"{error:.6f}"])
     return rows
