@@ -27,14 +27,14 @@ from tqdm import tqdm
 ROOMS = {  # the tests that see a room, those that are quick and see most first
     "linalg": "kernel_svd kernel_eigen kernel_lapack kernel_levels kernel_deflation "
     "kernel_crossovers byte_order kernel_certificates kernel_accuracy kernel_bounds narrow_rounding "
-    "kernel_threads kernel_limit truncation adapters_in",
+    "kernel_threads kernel_limit kernel_small truncation adapters_in families seen_by_mutants",
     "structures": "structures layouts products partitions partition laws best_partition",
     "allocation": "ranks dense_blocks budgets layers bounds monotone curves rank_or_budget partition_curve",
     "solver": "weights kronecker_weights truncation bounds products ownership copies "
     "optimum curves rank_or_budget narrow_rounding laws",
     "checkpoints": "checkpoints checkpoints_damaged cli_checkpoints cli_refusals",
     "adapters": "adapters products_as_lora adapters_in adapters_refused cli_checkpoints",
-    "search": "candidates search best_partition search_planted partition_curve theorems",
+    "search": "candidates search best_partition search_planted partition_curve theorems structures",
     "peft": "families family_oracles family_input family_reading family_files family_extraction "
     "cli_families atlas",
     "models": "plans layers layers_of_matrices work adapters cli_checkpoints cli_refusals bounds "
