@@ -61,7 +61,8 @@ def leading_factors(
     for group in blocks.groups():
         shape = blocks.shapes[group[0]]
         by_gram, by_svd = _stackable(shape, ranks[group])
-        stacks += slabs(group[by_gram], shape) + slabs(group[by_svd], shape)
+        for alike in (group[by_gram], group[by_svd]):
+            stacks += slabs(alike, shape) if len(alike) else []
         lone.extend(group[~(by_gram | by_svd)][:, None])
 
     def together(chosen: Indices) -> Solved:
