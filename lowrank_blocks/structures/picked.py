@@ -20,6 +20,7 @@ Bounds = NDArray[np.int64]
 
 _SLAB = 1 << 19  # entries copied at a time
 _GATHERED = 64  # entries of blocks that are copied entry by entry, and not view by view
+_MANY = 256  # rectangles from which on arrays of them cost less than lists
 
 
 class PickedLayout(Layout):
@@ -91,7 +92,7 @@ class RectangleLayout(PickedLayout):
 
     def __init__(self, shape: Shape, bounds: Bounds) -> None:
         self._bounds = bounds
-        self._sides = np.column_stack([bounds[:, 1] - bounds[:, 0], bounds[:, 3] - bounds[:, 2]])
+        self._sides = bounds[:, 1::2] - bounds[:, ::2]
         lock_all([self._bounds, self._sides])
         super().__init__(shape, _shapes(self._sides))
 
@@ -177,6 +178,8 @@ class _Rectangles(BlockSequence):
 
     def groups(self) -> list[Bounds]:
         """Return the indices of the blocks of each shape."""
+        if len(self) < _MANY:
+            return super().groups()
         heights = self._bounds[:, 1] - self._bounds[:, 0]
         keys = heights * (self._matrix.shape[1] + 1) + self._bounds[:, 3] - self._bounds[:, 2]
         order = np.argsort(keys, kind="stable")
@@ -194,7 +197,9 @@ class _Rectangles(BlockSequence):
 
 
 def _shapes(sides: Bounds) -> list[Shape]:
-    """Return the shape of every rectangle; equal shapes are one object."""
+    """Return the shape of every rectangle; of many, equal shapes are one object."""
+    if len(sides) < _MANY:
+        return [(p, q) for p, q in sides.tolist()]
     keys = sides[:, 0] * (1 + sides[:, 1].max()) + sides[:, 1]
     _, first, which = np.unique(keys, return_index=True, return_inverse=True)
     shapes = [(p, q) for p, q in sides[first].tolist()]
