@@ -151,3 +151,19 @@ def test_pseudo_inverses_are_those_of_numpy(side):
     grams = factors @ factors.mT
     expected = np.linalg.pinv(grams, rcond=1e-12, hermitian=True)
     np.testing.assert_allclose(pseudo_inverses(grams), expected, rtol=1e-6, atol=1e-18)
+
+
+@pytest.mark.parametrize("parts", [3, 20])
+def test_rectangles_are_grouped_by_their_shapes(parts):
+    edges = tuple(range(0, 2 * parts, 2)) + tuple(range(2 * parts, 5 * parts + 1, 3))
+    layout = lb.Localized(edges).layout((5 * parts, 5 * parts))
+    groups = layout.split(np.zeros((5 * parts, 5 * parts))).groups()
+    shapes = [{layout.block_shapes[k] for k in group.tolist()} for group in groups]
+    assert sorted(map(sorted, shapes)) == [[(2, 2)], [(2, 3)], [(3, 2)], [(3, 3)]]
+    assert sorted(k for group in groups for k in group.tolist()) == list(range(len(layout.block_shapes)))
+
+
+def test_more_than_three_blocks_are_counted_and_not_listed():
+    blocks = [lb.Block(slice(k, k + 1), slice(0, 2)) for k in range(4)]
+    assert repr(lb.Blocks(blocks)) == "Blocks(4 blocks)"
+    assert repr(lb.Blocks(blocks[:3])) != "Blocks(3 blocks)"
