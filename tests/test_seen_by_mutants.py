@@ -167,3 +167,11 @@ def test_more_than_three_blocks_are_counted_and_not_listed():
     blocks = [lb.Block(slice(k, k + 1), slice(0, 2)) for k in range(4)]
     assert repr(lb.Blocks(blocks)) == "Blocks(4 blocks)"
     assert repr(lb.Blocks(blocks[:3])) != "Blocks(3 blocks)"
+
+
+def test_the_transpose_of_circulant_blocks_is_that_of_the_matrix():
+    W = np.random.default_rng(3).standard_normal((10, 15))
+    best = lb.approximate(W, lb.BlockCirculant(5), 30)
+    np.testing.assert_allclose(best.T.to_dense(), best.to_dense().T, rtol=0, atol=1e-15)
+    expected = lb.approximate(W.T, lb.BlockCirculant(5), 30).to_dense()
+    np.testing.assert_allclose(best.T.to_dense(), expected, rtol=0, atol=1e-14)
