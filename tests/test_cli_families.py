@@ -62,6 +62,8 @@ def test_extract_has_the_same_families(files, capsys):
         ["--dask", "here"],
         ["--dry-run"],
         ["--adapter", "lora"],
+        ["--row-weights", "w.npz"],
+        ["--col-weights", "w.npz"],
     ],
     ids=" ".join,
 )

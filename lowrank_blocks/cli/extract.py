@@ -37,7 +37,7 @@ def add_to(commands: Commands) -> None:
         epilog=_EXAMPLES,
         formatter_class=formatted,
     )
-    sub.set_defaults(run=run)
+    sub.set_defaults(run=run, default=sub.get_default)
     _models.add_checkpoints(sub)
     add = sub.add_argument
     add(
@@ -81,24 +81,15 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-_NOT_OF_FAMILIES = {
-    "adapter": None,
-    "structure": None,
-    "blocks": 4,
-    "rank": 16,
-    "budget": None,
-    "ranks": "adaptive",
-    "format": None,
-    "save_rest": False,
-    "workers": 1,
-    "dask": None,
-    "dry_run": False,
-}
+_NOT_OF_FAMILIES = (
+    *("adapter", "structure", "blocks", "rank", "budget", "ranks", "row_weights", "col_weights"),
+    *("format", "save_rest", "workers", "dask", "dry_run"),
+)
 
 
 def _of_family(args: argparse.Namespace) -> int:
-    for option, default in _NOT_OF_FAMILIES.items():
-        if getattr(args, option) != default:
+    for option in _NOT_OF_FAMILIES:
+        if getattr(args, option) != args.default(option):
             raise ValueError(f"--{option.replace('_', '-')} must not be given with --family.")
     _models.require_both(args)
     return report(
