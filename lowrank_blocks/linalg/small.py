@@ -12,7 +12,6 @@ from lowrank_blocks.linalg.bounds import energy_missed, error_of_root, lapack_no
 from lowrank_blocks.linalg.energies import tail_energy
 from lowrank_blocks.linalg.lapack import leading_eigenpairs
 from lowrank_blocks.linalg.leading import Known, Leading, leading
-from lowrank_blocks.linalg.scratch import scratch
 from lowrank_blocks.linalg.svd import lapack_svd, svd_method
 
 Array = NDArray[np.float64]
@@ -95,7 +94,7 @@ def _by_gram(stack: Array, ranks: Counts, known: tuple[Array, Array] | None) -> 
     squares, vectors = squares * kept, vectors * kept[:, None]
     rotation, values, rows = lapack_svd(np.matmul(vectors.mT, stack))
     basis = np.matmul(vectors, rotation)
-    product = np.matmul(basis * values[:, None], rows, out=scratch("stack", stack.shape))
+    product = np.matmul(basis * values[:, None], rows)
     error, norm = np.sqrt(_energies(np.subtract(stack, product, out=product))), np.sqrt(total)
     skew = np.sqrt(_energies(np.matmul(vectors.mT, vectors) - kept[:, None] * np.eye(most)))
     missed = energy_missed(error, total, squares, stack.shape, ranks)

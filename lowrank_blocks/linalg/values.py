@@ -18,7 +18,6 @@ from lowrank_blocks.linalg.gram import flat
 from lowrank_blocks.linalg.lapack import eigenvalues
 from lowrank_blocks.linalg.levels import by_gram, gram_pays
 from lowrank_blocks.linalg.scaling import common_exponent, raised, scaled, stacked
-from lowrank_blocks.linalg.scratch import scratch
 from lowrank_blocks.linalg.sequences import BlockSequence, Indices, Ragged
 from lowrank_blocks.linalg.slabs import slabs
 from lowrank_blocks.linalg.svd import lapack_values, svd_method
@@ -205,10 +204,9 @@ def _by_gram(
 
 def _by_stack(rows: Sequence[Spectrum], limits: Spectrum) -> tuple[Spectrum, Spectrum, list[str]]:
     """Solve small blocks together: all by Gram matrices, then the coarse ones by LAPACK's SVD."""
-    stack = np.stack(rows, out=scratch("stack", (len(rows), *rows[0].shape)))
-    grams = scratch("grams", (len(rows), len(rows[0]), len(rows[0])))
+    stack = np.stack(rows)
     try:
-        squares = eigenvalues(np.matmul(stack, stack.swapaxes(-1, -2), out=grams))
+        squares = eigenvalues(np.matmul(stack, stack.swapaxes(-1, -2)))
     except np.linalg.LinAlgError:
         return _svds(stack)
     values = np.sqrt(np.maximum(squares[:, ::-1], 0.0))

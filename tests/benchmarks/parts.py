@@ -31,7 +31,6 @@ from lowrank_blocks.linalg import (
     leading,
     levels,
     projection,
-    scratch,
     small,
     values,
 )
@@ -109,8 +108,6 @@ PARTS = (
          ("grid 32 factors", "grid 128 factors")),
     Part("small", "Gram matrices in stacks", ((small, "STACK_FROM", EVERYWHERE),),
          ("grid 32 factors", "grid 128 factors")),
-    Part("scratch", "memory that threads keep", ((scratch, "_KEPT", 0),),
-         ("grid 2 flat, small", "grid 8 flat", "grid 32 factors")),
     Part("addresses", "routines by address", ((addresses, "published", nothing),),
          ("curve flat", "grid 4 power", "factors flat", "grid 8 factors")),
     Part("projection", "reflections panel by panel", ((projection, "_PANEL", EVERYWHERE),),
@@ -145,7 +142,6 @@ def cases(unit):
         "curve power": curve(power),
         "curve noise": curve(noise),
         "curve steep": curve(steep),
-        "grid 2 flat, small": curve(target("flat", unit // 4, unit // 4), lb.Localized(2)),
         "grid 2 power": curve(power, lb.Localized(2)),
         "grid 4 power": curve(power, lb.Localized(4)),
         "grid 4 noise": curve(noise, lb.Localized(4)),
@@ -208,7 +204,7 @@ def report(unit):
         [
             "# What each part of the kernel buys\n",
             f"Written by `tests/benchmarks/parts.py --write` with matrices of {unit}² entries",
-            f"(large: {2 * unit}², small: {unit // 4}²). The last column is the time without the part, relative to that with it,",
+            f"(large: {2 * unit}²). The last column is the time without the part, relative to that with it,",
             "as the median of alternating pairs: above 1 the part makes the call faster.\n",
             table(["file", "part taken out", "case", "with it", "without / with"], rows),
             "## Files\n",
