@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from inspect import signature
+from inspect import Signature, signature
 from typing import Any, TypeVar
 
 Class = TypeVar("Class", bound=type)
@@ -20,14 +20,24 @@ def shows_call(call: str) -> Callable[[Class], Class]:
         @wraps(made)
         def init(self: object, *args: Any, **kwargs: Any) -> None:
             try:
-                expected.bind(self, *args, **kwargs)
+                made(self, *args, **kwargs)
             except TypeError as error:
-                unknown = [name for name in kwargs if name not in expected.parameters]
-                reason = f"there is no argument {unknown[0]}" if unknown else error
-                raise TypeError(f"{cls.__name__}: {reason}; write {call}.") from None
-            made(self, *args, **kwargs)
+                refused = _refusal(expected, self, *args, **kwargs)
+                raise (
+                    error if refused is None else TypeError(f"{cls.__name__}: {refused}; write {call}.")
+                ) from None
 
         cls.__init__ = init  # type: ignore[misc]
         return cls
 
     return decorate
+
+
+def _refusal(expected: Signature, *args: Any, **kwargs: Any) -> str | None:
+    """Return why arguments do not fit a signature, or None if they do."""
+    try:
+        expected.bind(*args, **kwargs)
+    except TypeError as error:
+        unknown = [name for name in kwargs if name not in expected.parameters]
+        return f"there is no argument {unknown[0]}" if unknown else str(error)
+    return None

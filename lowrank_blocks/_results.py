@@ -18,14 +18,14 @@ class ReadOnly:
 
 def locked(array: NDArray[Any]) -> NDArray[Any]:
     """Return the array, read-only from now on."""
-    array.flags.writeable = False
+    array.setflags(write=False)
     return array
 
 
 def lock_all(value: object) -> None:
     """Make an array, or all arrays in nested tuples and lists, read-only."""
     if isinstance(value, np.ndarray):
-        value.flags.writeable = False
+        value.setflags(write=False)
     elif isinstance(value, (tuple, list)):
         for part in value:
             lock_all(part)

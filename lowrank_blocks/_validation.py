@@ -15,6 +15,7 @@ Shape = tuple[int, int]
 _HUGE = 1 << 53
 _SLAB = 1 << 19  # entries checked at a time
 _FLOATS = {"float16", "bfloat16", "float32", "float64"}
+_COMMON = {np.dtype(np.float32), np.dtype(np.float64)}  # recognised without their names, which are slow
 
 
 def as_matrix(value: ArrayLike, name: str = "dW") -> Matrix:
@@ -136,7 +137,7 @@ def _as_numeric(value: ArrayLike, name: str) -> Matrix:
         ) from None
     if array.dtype.kind in "biu":
         return array.astype(np.float64)
-    if array.dtype.name not in _FLOATS:
+    if array.dtype not in _COMMON and array.dtype.name not in _FLOATS:
         kind = "" if array.ndim else f", a {type(value).__name__}"
         raise TypeError(
             f"{name} must be real numbers of at most 64 bits, "

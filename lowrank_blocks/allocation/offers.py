@@ -44,8 +44,7 @@ class Offer(ReadOnly):
     def made(cls, spectra: Sequence[Spectrum], costs: Ranks, dense_costs: Ranks | None = None) -> Offer:
         """Return an offer of spectra that are known to be right."""
         joined = Ragged.of(spectra)
-        largest = joined.flat.max(initial=0.0)
-        exponent = int(safe_exponent(np.array(largest)))
+        exponent = safe_exponent(float(joined.flat.max(initial=0.0)))
         dense = None if dense_costs is None else locked(dense_costs)
         return cls(Ragged(scaled(joined.flat, exponent), joined.lengths), locked(costs), exponent, dense)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -19,13 +20,20 @@ def common_exponent(matrix: Matrix) -> int:
 
     It is 0 for all entries of ordinary size, so that spectra are in the units of the matrix.
     """
-    return int(safe_exponent(np.array(max(abs(float(matrix.max())), abs(float(matrix.min()))))))
+    return safe_exponent(max(float(matrix.max()), -float(matrix.min())))
 
 
-def safe_exponent(largest: NDArray[np.float64]) -> NDArray[np.intc]:
-    """Return the power of two of `common_exponent` for every largest absolute entry."""
-    exponent = np.frexp(largest)[1]
-    return np.where(np.abs(exponent) <= _SAFE_EXPONENT, 0, 2 * (exponent // 2))
+def safe_exponent(largest: float) -> int:
+    """Return the power of two of `common_exponent` for the largest absolute entry."""
+    exponent = math.frexp(largest)[1]
+    return 0 if abs(exponent) <= _SAFE_EXPONENT else 2 * (exponent // 2)
+
+
+def _safe_exponents(largest: NDArray[np.float64]) -> NDArray[np.intc]:
+    """Return `safe_exponent` of every entry."""
+    exponents = np.frexp(largest)[1]
+    exponents[np.abs(exponents) <= _SAFE_EXPONENT] = 0
+    return 2 * (exponents // 2)
 
 
 def scaled(block: Matrix, exponent: int) -> NDArray[np.float64]:
@@ -42,7 +50,7 @@ def stacked(blocks: BlockSequence, chosen: NDArray[np.int64]) -> tuple[NDArray[n
         exponent = common_exponent(block)
         return scaled(block if p <= q else block.T, exponent)[None], np.array([exponent])
     stack = blocks.stacked(chosen)
-    exponents = safe_exponent(np.maximum(stack.max(axis=(1, 2)), -stack.min(axis=(1, 2))))
+    exponents = _safe_exponents(np.maximum(stack.max(axis=(1, 2)), -stack.min(axis=(1, 2))))
     return np.ldexp(stack, -exponents[:, None, None]) if exponents.any() else stack, exponents
 
 

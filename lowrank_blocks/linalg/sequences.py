@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lowrank_blocks._results import ReadOnly, lock_all
+from lowrank_blocks._results import ReadOnly, locked
 from lowrank_blocks._validation import Matrix, Shape
 from lowrank_blocks.linalg.energies import tail_energy
 
@@ -67,9 +68,12 @@ class Ragged(ReadOnly, Sequence[NDArray[np.float64]]):
     """
 
     def __init__(self, flat: NDArray[np.float64], lengths: NDArray[np.int64]) -> None:
-        self.flat, self.lengths = flat, lengths
-        self.starts = np.cumsum(lengths) - lengths
-        lock_all([self.flat, self.lengths, self.starts])
+        self.flat, self.lengths = locked(flat), locked(lengths)
+
+    @cached_property
+    def starts(self) -> NDArray[np.int64]:
+        """Where every part begins in `flat`."""
+        return locked(self.lengths.cumsum() - self.lengths)
 
     @classmethod
     def of(cls, arrays: Sequence[NDArray[np.float64]]) -> Ragged:
@@ -105,9 +109,15 @@ class Ragged(ReadOnly, Sequence[NDArray[np.float64]]):
     @classmethod
     def scattered(cls, lengths: NDArray[np.int64], parts: Iterable[tuple[Indices, Matrix]]) -> Ragged:
         """Return arrays from the rows of some matrices, each with the indices of its rows."""
-        flat, starts = np.zeros(int(lengths.sum())), np.cumsum(lengths) - lengths
-        for chosen, rows in parts:
-            flat[starts[chosen, None] + np.arange(rows.shape[1])] = rows
+        flat = np.zeros(int(lengths.sum()))
+        if common := _common(lengths):
+            table = flat.reshape(-1, common)
+            for chosen, rows in parts:
+                table[chosen] = rows
+        else:
+            starts = lengths.cumsum() - lengths
+            for chosen, rows in parts:
+                flat[starts[chosen, None] + np.arange(rows.shape[1])] = rows
         return cls(flat, lengths)
 
     def at(self, indices: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -117,11 +127,16 @@ class Ragged(ReadOnly, Sequence[NDArray[np.float64]]):
 
     def tail_energies(self) -> Ragged:
         """Return `tail_energy` of every part: its energy left by every truncation."""
-        most = int(self.lengths.max(initial=0))
-        if most and (self.lengths == most).all():  # nothing to gather
-            return Ragged(tail_energy(self.flat.reshape(-1, most)).ravel(), self.lengths + 1)
+        if common := _common(self.lengths):  # nothing to gather
+            return Ragged(tail_energy(self.flat.reshape(-1, common)).ravel(), self.lengths + 1)
         parts = []
         for length in np.unique(self.lengths).tolist():
             alike = np.flatnonzero(self.lengths == length)
             parts.append((alike, tail_energy(self.flat[self.starts[alike, None] + np.arange(length)])))
         return Ragged.scattered(self.lengths + 1, parts)
+
+
+def _common(lengths: NDArray[np.int64]) -> int:
+    """Return the length of all parts; 0 where they differ, or there are none."""
+    first = int(lengths[0]) if len(lengths) else 0
+    return first if (lengths == first).all() else 0

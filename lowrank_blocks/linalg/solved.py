@@ -48,11 +48,11 @@ class BlockFactors:
 
     def without_zeros(self) -> BlockFactors:
         """Return the factors without singular values of zero, which come last."""
-        shorter = []
-        for b, a in self.factors:
-            kept = int(np.count_nonzero(a.any(axis=1)))
-            shorter.append(Pack.of_one((b[:, :kept], a[:kept])))
-        return replace(self, factors=PackedFactors(shorter, list(np.arange(len(shorter))[:, None])))
+        counts = [int(np.count_nonzero(a.any(axis=1))) for _, a in self.factors]
+        if counts == self.factors.ranks.tolist():
+            return self
+        shorter = [(b[:, :kept], a[:kept]) for kept, (b, a) in zip(counts, self.factors, strict=True)]
+        return replace(self, factors=PackedFactors.of_pairs(shorter))
 
     def values(self, exponent: int) -> Ragged:
         """Return the singular values of every block, divided by ``2**exponent``, from factors in float64."""

@@ -227,12 +227,12 @@ def _svds(stack: Spectrum) -> tuple[Spectrum, Spectrum, list[str]]:
     """Return the singular values of a stack of blocks, their bounds, and how they were found."""
     values = lapack_values(stack)
     bounds = lapack_norm(np.linalg.norm(values, axis=1), stack.shape)
-    return values, np.stack([bounds, bounds]), [svd_method(stack.shape)] * len(stack)
+    return values, np.array([bounds, bounds]), [svd_method(stack.shape)] * len(stack)
 
 
 def _worst_and_first(bounds: Spectrum) -> Spectrum:
     """Return the worst bound of every block, and that at rank 0, from bounds at all its ranks."""
-    return np.stack([bounds.max(axis=1), bounds[:, 0]])
+    return np.array([bounds.max(axis=1), bounds[:, 0]])
 
 
 def _shifted(

@@ -156,7 +156,7 @@ def joint_ledger(candidates: Sequence[Candidate], exponent: int | None = None) -
 def common_unit(candidates: Sequence[Candidate]) -> int:
     """Return the power of two by which singular values are divided."""
     largest = max(max(c.outside, c.values.flat.max(initial=0.0), c.left.max(initial=0.0)) for c in candidates)
-    return int(safe_exponent(np.array(largest)))
+    return safe_exponent(largest)
 
 
 def split_ranks(ranks: Ranks, candidates: Sequence[Candidate]) -> list[Ranks]:

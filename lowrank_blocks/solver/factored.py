@@ -142,7 +142,7 @@ def _cores(b: Matrix, a: Matrix, layout: Layout) -> tuple[Core, ...]:
 def _exponent(cores: Sequence[Core]) -> int:
     """Return the power of two that all cores are to be divided by."""
     largest = max(float(np.abs(core.matrix).max()) for core in cores)
-    return int(safe_exponent(np.array(largest)))
+    return safe_exponent(largest)
 
 
 def _slack(cores: Sequence[Core], exponent: int) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -144,9 +144,9 @@ class Localized(Structure):
         row_axis, col_axis = self._axes
         rows = _intervals(row_axis, shape[0], "rows")
         cols = _intervals(col_axis, shape[1], "cols")
-        return RectangleLayout(
-            shape, np.hstack([np.repeat(rows, len(cols), axis=0), np.tile(cols, (len(rows), 1))])
-        )
+        bounds = np.empty((len(rows), len(cols), 4), np.int64)
+        bounds[..., :2], bounds[..., 2:] = rows[:, None], cols
+        return RectangleLayout(shape, bounds.reshape(-1, 4))
 
     def transposed(self) -> Localized:
         """Return the grid with rows and columns exchanged."""
@@ -168,5 +168,5 @@ def is_even(edges: Edges) -> bool:
 
 def _intervals(axis: Axis, length: int, name: str) -> NDArray[np.int64]:
     """Return the first index and the last plus 1 of every part of an axis."""
-    edges = np.array(axis_edges(axis, length, name), dtype=np.int64)
-    return np.column_stack([edges[:-1], edges[1:]])
+    edges = axis_edges(axis, length, name)
+    return np.array([edges[:-1], edges[1:]], dtype=np.int64).T
