@@ -204,16 +204,18 @@ def _by_gram(
 
 def _by_stack(rows: Sequence[Spectrum], limits: Spectrum) -> tuple[Spectrum, Spectrum, list[str]]:
     """Solve small blocks together: all by Gram matrices, then the coarse ones by LAPACK's SVD."""
-    stack = np.stack(rows)
+    grams = np.empty((len(rows), len(rows[0]), len(rows[0])))
+    for block, gram in zip(rows, grams, strict=True):
+        np.matmul(block, block.T, out=gram)
     try:
-        squares = eigenvalues(np.matmul(stack, stack.swapaxes(-1, -2)))
+        squares = eigenvalues(grams)
     except np.linalg.LinAlgError:
-        return _svds(stack)
+        return _svds(np.stack(rows))
     values = np.sqrt(np.maximum(squares[:, ::-1], 0.0))
-    bounds = _worst_and_first(gram_error(values, stack.shape))
+    bounds = _worst_and_first(gram_error(values, rows[0].shape))
     coarse = bounds[0] > limits
     if coarse.any():
-        values[coarse], bounds[:, coarse], _ = _svds(stack[coarse])
+        values[coarse], bounds[:, coarse], _ = _svds(np.stack([rows[k] for k in np.flatnonzero(coarse)]))
     return values, bounds, ["lapack" if c else "gram" for c in coarse.tolist()]
 
 
