@@ -215,7 +215,9 @@ def _by_stack(rows: Sequence[Spectrum], limits: Spectrum) -> tuple[Spectrum, Spe
     bounds = _worst_and_first(gram_error(values, rows[0].shape))
     coarse = bounds[0] > limits
     if coarse.any():
-        values[coarse], bounds[:, coarse], _ = _svds(np.stack([rows[k] for k in np.flatnonzero(coarse)]))
+        values[coarse], bounds[:, coarse], _ = _svds(
+            np.stack([rows[k] for k in np.flatnonzero(coarse).tolist()])
+        )
     return values, bounds, ["lapack" if c else "gram" for c in coarse.tolist()]
 
 
