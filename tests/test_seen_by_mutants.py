@@ -28,6 +28,11 @@ def test_the_exponent_is_of_the_largest_entry_whatever_its_sign(sign):
     assert best.relative_error == pytest.approx(0, abs=1e-15)
 
 
+def test_a_curve_names_its_allocation_where_there_are_ranks_to_choose():
+    for structure, label in [(lb.Global(), "Global()"), (lb.Localized(2), "Localized(2), uniform")]:
+        assert lb.error_curve(TUNED["w"], structure, allocate=lb.uniform).label == label
+
+
 def test_factors_come_back_from_the_journal_as_they_were(tmp_path):
     for structure, ranks in [(lb.Global(), (3,)), (lb.Localized(3, 2), (1, 0, 2, 1, 1, 2))]:
         job, journal = FactorJob(iter_updates(BASE, TUNED), structure, ranks), Journal(tmp_path)
