@@ -67,7 +67,7 @@ def test_bounds_of_factors_hold(matrix, rank):
     values, vectors = leading._top_eigenpairs(gram.gram(matrix, both_halves=True), rank)
     for tolerance in (1e-15, 1.0):
         question.tolerance = tolerance
-        found = question.certified(vectors.copy(), "gram", lambda error: question.missed(error, values))
+        found = question.certified(vectors.copy(), "gram", lambda made: question.missed(made.error, values))
         assert found is not None or tolerance < 1
         if found is not None:
             product = (found.part.basis * found.part.values) @ found.part.rows
@@ -151,13 +151,13 @@ def test_what_vectors_miss_is_measured(gap):
     u = np.linalg.svd(matrix)[0]
     question = leading._Question(matrix, 1, 1e-10, None)
     squares = np.linalg.eigvalsh(matrix @ matrix.T)[:-2:-1]
-    found = question.certified(u[:, 1:2], "gram", lambda error: question.missed(error, squares))
+    found = question.certified(u[:, 1:2], "gram", lambda made: question.missed(made.error, squares))
     left = np.sqrt(np.sum(values[1:] ** 2) + np.array([0.0, 1 - (1 - gap) ** 2]))
     if gap >= 1e-9:
         assert found is None
     else:
         assert left[1] - left[0] <= found.excess <= left[1] - left[0] + 2e-13
-    right = question.certified(u[:, :1], "gram", lambda error: question.missed(error, squares))
+    right = question.certified(u[:, :1], "gram", lambda made: question.missed(made.error, squares))
     assert right.excess <= 2e-13
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 Arguments = bytes | int | float | tuple[NDArray[Any], int]
 
-SIGNATURES = {  # c: char, d: double, i: int; the last one of LAPACK's is the status
+SIGNATURES = {  # c: char, d: double, s: single, i: int; the last one of LAPACK's is the status
     "dormqr": "cciiididdidii",
     "dormtr": "ccciididdidii",
     "dpotrf": "cidii",
@@ -28,7 +28,10 @@ SIGNATURES = {  # c: char, d: double, i: int; the last one of LAPACK's is the st
     "dsyrk": "cciiddiddi",
     "dsytrd": "cididdddii",
 }
+_LEADING = ("dormtr", "dstein", "dsterf", "dsytrd")  # called in single precision, too
+SIGNATURES |= {f"s{name[1:]}": SIGNATURES[name].replace("d", "s") for name in _LEADING}
 _BLAS = ("dsyrk",)
+_NUMBERS = {"d": np.dtype(np.float64), "s": np.dtype(np.float32), "i": np.dtype(np.intc)}
 
 
 def call(name: str, *arguments: Arguments) -> int | None:
@@ -89,10 +92,10 @@ def _passed(name: str, kind: str, argument: Arguments) -> Any:
     """Return an argument as ctypes takes it, or refuse one that is not of the kind."""
     if isinstance(argument, tuple):
         array, length = argument
-        dtype = {"d": np.float64, "i": np.intc}[kind]
+        dtype = _NUMBERS[kind]
         if array.dtype != dtype or not array.flags.carray or array.size < length:
             raise TypeError(
-                f"{name} needs a contiguous writable array of {length} numbers of {np.dtype(dtype)}, "
+                f"{name} needs a contiguous writable array of {length} numbers of {dtype}, "
                 f"got shape {array.shape} and strides {array.strides} of {array.dtype}."
             )
         return array.ctypes.data
@@ -128,5 +131,5 @@ def published(name: str) -> Callable[..., None] | None:
 def _signature(name: str, module: str) -> bytes:
     """Return how Cython writes the signature of a routine of a module with 32-bit integers."""
     mangled = "".join(f"{len(part)}{part}_" for part in module.split("."))
-    kinds = {"c": "char *", "d": f"__pyx_t_{mangled}d *", "i": "int *"}
+    kinds = {"c": "char *", "i": "int *"} | {real: f"__pyx_t_{mangled}{real} *" for real in "ds"}
     return f"void ({', '.join(kinds[kind] for kind in SIGNATURES[name])})".encode()

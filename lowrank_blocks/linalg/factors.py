@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from lowrank_blocks._validation import Matrix, Shape
+from lowrank_blocks._validation import Matrix, Shape, is_narrow
 from lowrank_blocks.linalg.bounds import PROMISE_DOUBLE
 from lowrank_blocks.linalg.energies import energy, norm_rounding
 from lowrank_blocks.linalg.gram import flat
@@ -130,7 +130,8 @@ def _alone(
         return _one(zeros, block, (norm, norm_rounding(norm)), shift, exponent, "zero", single)
     if known is not None:
         known = Known(math.ldexp(known.error, -shift), math.ldexp(known.bound, -shift))
-    best = leading(rows, rank, accuracy, known)
+    narrow = flat(block).astype(np.float32, copy=False) if is_narrow(block.dtype) else None
+    best = leading(rows, rank, accuracy, known, narrow)
     part = best.part
     roots = np.ldexp(np.sqrt(part.values), own // 2)
     factors = part.basis * roots, roots[:, None] * part.rows

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,11 +23,11 @@ def flat(block: Matrix) -> Matrix:
     return block if block.shape[0] <= block.shape[1] else block.T
 
 
-def gram(rows: Array, *, both_halves: bool = False) -> Array:
-    """Return ``rows @ rows.T`` of a (k, l) block: its upper half, or both halves."""
+def gram(rows: NDArray[Any], *, both_halves: bool = False) -> NDArray[Any]:
+    """Return ``rows @ rows.T`` of a (k, l) block in its precision: its upper half, or both halves."""
     if len(rows) <= _PANEL:
         return np.asarray(rows @ rows.T)
-    product = np.empty((len(rows), len(rows)))
+    product = np.empty((len(rows), len(rows)), rows.dtype)
     parts = panels(len(rows), _PANEL)
 
     def fill(tile: tuple[slice, slice]) -> None:

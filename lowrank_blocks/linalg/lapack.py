@@ -68,33 +68,36 @@ def leading_eigenpairs(stack: Array, count: int) -> tuple[Array, Array]:
     Parameters
     ----------
     stack : (n, k, k) array
-        In C's order, overwritten.
+        Of float64 or float32, in C's order, overwritten. Upper halves are read.
     count : int
         From 1 to k.
 
     Returns
     -------
     values, vectors : (n, count) and (n, k, count) arrays
+        In the precision of the matrices.
     """
-    many, side, _ = stack.shape
-    if addresses.published("dsytrd") is None:
-        values, vectors = eigenpairs(stack)
+    (many, side, _), kind = stack.shape, stack.dtype
+    precision = "s" if kind == np.float32 else "d"
+    if addresses.published(f"{precision}sytrd") is None:
+        values, vectors = eigenpairs(stack, upper=True)
         return values[:, : -count - 1 : -1], vectors[:, :, : -count - 1 : -1]
 
     def solve(name: str, *arguments: Arguments) -> None:
-        _must_succeed(name, each(name, many, *arguments))
+        _must_succeed(name, each(precision + name, many, *arguments))
 
-    diagonal, off_diagonal, factors, values, rest = np.empty((5, many, side))
-    vectors, work, matrices = np.empty((many, count, side)), _empty(_WORK * side), (stack, side * side)
+    diagonal, off_diagonal, factors, values, rest = np.empty((5, many, side), kind)
+    vectors, work = np.empty((many, count, side), kind), _empty(_WORK * side, kind)
+    matrices = stack, side * side
     form = (diagonal, side), (off_diagonal, side), (factors, side)
-    solve("dsytrd", b"L", side, matrices, side, *form, work, work[1])
+    solve("sytrd", b"L", side, matrices, side, *form, work, work[1])
     values[...], rest[...] = diagonal, off_diagonal
-    solve("dsterf", side, (values, side), (rest, side))
+    solve("sterf", side, (values, side), (rest, side))
     wanted = np.ascontiguousarray(values[:, side - count :])
     one_part = (np.ones(side, np.intc), side), (np.full(side, side, np.intc), side)
     found, places = ((vectors, count * side), side), (_empty(side, np.intc), _empty(side, np.intc))
-    solve("dstein", side, *form[:2], count, (wanted, count), *one_part, *found, work, *places)
-    solve("dormtr", b"L", b"L", b"N", side, count, matrices, side, form[2], *found, work, work[1])
+    solve("stein", side, *form[:2], count, (wanted, count), *one_part, *found, work, *places)
+    solve("ormtr", b"L", b"L", b"N", side, count, matrices, side, form[2], *found, work, work[1])
     return wanted[:, ::-1], vectors[:, ::-1].mT
 
 

@@ -21,10 +21,11 @@ from lowrank_blocks.linalg.bounds import (
     residual_rounding,
 )
 from lowrank_blocks.linalg.eigen import Tridiagonal
-from lowrank_blocks.linalg.energies import energy
+from lowrank_blocks.linalg.energies import energy, energy_rounding
 from lowrank_blocks.linalg.gram import gram, residual, residual_norm
 from lowrank_blocks.linalg.krylov import Ritz, leading_ritz, missed_energy
 from lowrank_blocks.linalg.lapack import eigenpairs, orthonormal_columns
+from lowrank_blocks.linalg.narrow import Single, leading_subspace, missed_beside
 from lowrank_blocks.linalg.projection import Projection, coupling, projected
 from lowrank_blocks.linalg.svd import lapack_svd, svd_method
 
@@ -33,10 +34,12 @@ Array = NDArray[np.float64]
 # Crossovers, in entries of the smaller side and in ranks; tests/benchmarks/crossovers.py measures them.
 SVD_BELOW = 64  # sides below this: LAPACK's SVD
 LANCZOS_FROM = 512  # sides from this on: Lanczos ...
+NARROW_LANCZOS_FROM = 1024  # ... those of narrow sources, which have the way of single precision ...
 LANCZOS_SHARE = 16  # ... for ranks up to side / this
 SUBSET_SHARE = 3  # ranks up to side / this: some eigenvectors of the Gram matrix; beyond: all
 
 _RELIABLE = 1e-6  # squares, relative to the largest, whose vectors a Gram matrix resolves well
+_SPARE = 1e-3  # of the tolerance: what an error may be off so that no residual has to be formed
 _ROUNDING = 1e-12  # squares left, relative to all, that may be nothing but rounding
 
 
@@ -61,7 +64,7 @@ class Leading:
     excess : float
         Bound on how far `error` is above the least possible.
     method : str
-        ``"lapack"``, ``"norm"``, ``"gram"`` or ``"lanczos"``.
+        ``"lapack"``, ``"norm"``, ``"gram"``, ``"single"`` or ``"lanczos"``.
     """
 
     part: Projection
@@ -70,7 +73,9 @@ class Leading:
     method: str
 
 
-def leading(rows: Array, rank: int, tolerance: float, known: Known | None = None) -> Leading:
+def leading(
+    rows: Array, rank: int, tolerance: float, known: Known | None = None, narrow: Single | None = None
+) -> Leading:
     """Return the best approximation of a block, smaller side first, with a proof of its excess.
 
     Parameters
@@ -83,21 +88,29 @@ def leading(rows: Array, rank: int, tolerance: float, known: Known | None = None
         Excess, relative to the norm of the block, beyond which LAPACK's SVD is called.
     known : Known, optional
         The least error; without it the excess is proved from the factors alone.
+    narrow : (k, l) array, optional
+        The same block in float32, where it is no less exact.
     """
     side = len(rows)
     if side < SVD_BELOW or rank == side:
         return _by_svd(rows, rank)
     question = _Question(rows, rank, tolerance, known)
-    matrix = gram(rows, both_halves=True)
-    if side >= LANCZOS_FROM and rank * LANCZOS_SHARE <= side:
+    matrix, lanczos_from = None, LANCZOS_FROM if narrow is None else NARROW_LANCZOS_FROM
+    if side >= lanczos_from and rank * LANCZOS_SHARE <= side:
+        matrix = gram(rows, both_halves=True)
         found = _by_lanczos(question, matrix)
         if found is not None:
             return found
+    if narrow is not None and rank * SUBSET_SHARE <= side:
+        found = _by_single(question, narrow)
+        if found is not None:
+            return found
+    matrix = gram(rows) if matrix is None else matrix
     try:
         values, vectors = _top_eigenpairs(matrix, rank)
     except np.linalg.LinAlgError:
         return _by_svd(rows, rank)
-    found = question.certified(vectors, "gram", lambda error: question.missed(error, values))
+    found = question.certified(vectors, "gram", lambda made: question.missed(made.error, values))
     return found or _by_deflation(question, values, vectors) or _by_svd(rows, rank)
 
 
@@ -108,16 +121,16 @@ class _Question:
         self.rows, self.rank, self.tolerance, self.known = rows, rank, tolerance, known
         self.norm = math.sqrt(energy(rows))
 
-    def certified(self, vectors: Array, method: str, missed: Callable[[float], float]) -> Leading | None:
+    def certified(self, vectors: Array, method: str, missed: Callable[[Leading], float]) -> Leading | None:
         """Project the block on orthonormal columns; None if no proof of their excess suffices.
 
-        `missed` bounds the energy that they can have missed, from the error that they leave. It is
-        called only if the other proofs do not suffice, as it may cost most.
+        `missed` bounds the energy that they can have missed. It is called only if the other proofs do not
+        suffice, as it may cost most.
         """
         made = self.project(vectors, method)
         excess = min(made.error, self._against_known(made.error), self.by_coupling(made))
         if excess + made.excess > self.tolerance * self.norm:
-            excess = _excess(made.error**2, missed(made.error))
+            excess = _excess(made.error**2, missed(made))
         made = replace(made, excess=made.excess + excess)
         return made if made.excess <= self.tolerance * self.norm else None
 
@@ -127,10 +140,20 @@ class _Question:
         Its excess counts how far they are from orthonormal, and what rounding adds to the error.
         """
         part = projected(self.rows, vectors)
-        error = residual_norm(self.rows, part.basis, part.values[:, None] * part.rows)
         skew = float(np.linalg.norm(part.basis.T @ part.basis - np.eye(len(part.values))))
+        left = max(0.0, self.norm**2 - float(np.square(part.values).sum()))
+        rounding = _excess(left, self._energy_rounding(part, skew))
+        if rounding <= _SPARE * self.tolerance * self.norm:
+            return Leading(part, math.sqrt(left), rounding, method)
+        error = residual_norm(self.rows, part.basis, part.values[:, None] * part.rows)
         rounding = residual_rounding(error, self.norm, len(part.values))
         return Leading(part, error, self.norm * skew + rounding, method)
+
+    def _energy_rounding(self, part: Projection, skew: float) -> float:
+        """Bound what rounding adds to the energy of the block less that of a part."""
+        product = residual_rounding(0.0, self.norm, len(part.values))
+        moved = skew * self.norm + product + lapack_norm(self.norm, part.rows.shape)
+        return float(energy_rounding(self.norm**2) + 2 * self.norm * moved)
 
     def missed(self, error: float, squares: Array) -> float:
         """Bound the energy missed by factors that leave this error, from the leading eigenvalues."""
@@ -158,6 +181,19 @@ class _Question:
 
     def _against_known(self, error: float) -> float:
         return max(0.0, error - self.known.error + self.known.bound) if self.known else np.inf
+
+
+def _by_single(question: _Question, narrow: Single) -> Leading | None:
+    """Find the vectors in single precision; None if no proof suffices."""
+    try:
+        found = leading_subspace(narrow, question.rank, question.norm**2)
+        return question.certified(
+            found.columns,
+            "single",
+            lambda made: missed_beside(question.rows, made.part, question.norm, found.beyond),
+        )
+    except np.linalg.LinAlgError:
+        return None
 
 
 def _by_lanczos(question: _Question, matrix: Array) -> Leading | None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lowrank_blocks._validation import Matrix
+from lowrank_blocks._validation import Matrix, is_narrow
 from lowrank_blocks.linalg.sequences import BlockSequence
 
 _HIDDEN = 2.0**-500  # more than a norm loses to squares that underflow
@@ -18,8 +18,11 @@ _SAFE_EXPONENT = 200  # fourth powers and their sums neither overflow nor vanish
 def common_exponent(matrix: Matrix) -> int:
     """Return the even power of two to divide a matrix by before its entries may be squared.
 
-    It is 0 for all entries of ordinary size, so that spectra are in the units of the matrix.
+    It is 0 for all entries of ordinary size, so that spectra are in the units of the matrix. No float
+    of fewer than 64 bits is out of the ordinary.
     """
+    if is_narrow(matrix.dtype):
+        return 0
     return safe_exponent(max(float(matrix.max()), -float(matrix.min())))
 
 
