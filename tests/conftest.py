@@ -10,21 +10,10 @@ import numpy as np  # noqa: F401  (its threads are limited next)
 import oracles
 import pytest
 from hypothesis import Phase, settings
+from small_crossovers import SMALL_CROSSOVERS
 from threadpoolctl import threadpool_limits
 
-from lowrank_blocks.linalg import (
-    addresses,
-    factors,
-    gram,
-    krylov,
-    lapack,
-    leading,
-    levels,
-    projection,
-    small,
-    values,
-)
-from lowrank_blocks.linalg import svd as long_blocks
+from lowrank_blocks.linalg import addresses, lapack
 
 threadpool_limits(1)
 os.environ.pop(
@@ -47,33 +36,12 @@ def pytest_addoption(parser):
     )
 
 
-SMALL_CROSSOVERS = {  # so that matrices of a few rows take every fast path
-    levels: {
-        "GRAM_SQUARE": 2,
-        "GRAM_WIDE": 2,
-        "GRAM_FROM": 4,
-        "DOMINANT_FROM": 4,
-        "_SAMPLE": 4,
-        "_DOMINANT": 2,
-    },
-    values: {"LEVELS_FROM": 3, "_ALONE_FROM": 6, "_SAMPLED": 4},
-    leading: {"SVD_BELOW": 2, "LANCZOS_FROM": 6, "LANCZOS_SHARE": 3},
-    krylov: {"_FIRST_LOOK": 1, "_width": lambda rank: 1},
-    factors: {"STACKED_BELOW": 20, "GRAM_BELOW": 40},
-    small: {"STACK_FROM": 2, "STACK_SHARE": 1},
-    gram: {"_PANEL": 4, "_TALL_PANEL": 4, "_SLAB": 20},
-    projection: {"_PANEL": 4},
-    long_blocks: {"_PANEL": 4, "_SHARE": 2},
-}
-
-
 @pytest.fixture(autouse=True, scope="session")
 def _small_crossovers(pytestconfig):
     with pytest.MonkeyPatch.context() as patch:
         if pytestconfig.getoption("--small-crossovers"):
-            for module, settings_of in SMALL_CROSSOVERS.items():
-                for name, value in settings_of.items():
-                    patch.setattr(module, name, value)
+            for module, name, value in SMALL_CROSSOVERS:
+                patch.setattr(module, name, value)
             patch.setattr(oracles, "promised", 1e-10)
         yield
 

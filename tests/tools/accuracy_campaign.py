@@ -1,9 +1,11 @@
 """Try what `.accuracy` certifies and the package promises on many random matrices of every kind of float.
 
     python tests/tools/accuracy_campaign.py 5000 0
+    python tests/tools/accuracy_campaign.py 5000 0 --small-crossovers
 
 draws 5,000 matrices of each kind with seed 0, and exits with status 1 if a certificate is exceeded or a
-promise broken. The truth is a one-sided Jacobi SVD in long doubles, which shares no code with LAPACK.
+promise broken; with the option matrices of a few rows take every fast
+path. The truth is a one-sided Jacobi SVD in long doubles, which shares no code with LAPACK.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import math
 import sys
 from collections import Counter
+from pathlib import Path
 
 import ml_dtypes
 import numpy as np
@@ -252,5 +255,16 @@ def main(count, seed):
     return not failures
 
 
+def _force_small_crossovers():
+    """Let matrices of a few rows take every fast path."""
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    from small_crossovers import SMALL_CROSSOVERS
+
+    for module, name, value in SMALL_CROSSOVERS:
+        setattr(module, name, value)
+
+
 if __name__ == "__main__":
+    if "--small-crossovers" in sys.argv:
+        _force_small_crossovers()
     sys.exit(not main(*map(int, sys.argv[1:3])))

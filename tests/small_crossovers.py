@@ -1,0 +1,34 @@
+"""Crossovers of the kernel at which matrices of a few rows take every fast path."""
+
+from lowrank_blocks.linalg import (
+    factors,
+    gram,
+    krylov,
+    leading,
+    levels,
+    projection,
+    small,
+    values,
+)
+from lowrank_blocks.linalg import svd as long_blocks
+
+_VALUES = {
+    levels: {
+        "GRAM_SQUARE": 2,
+        "GRAM_WIDE": 2,
+        "GRAM_FROM": 4,
+        "DOMINANT_FROM": 4,
+        "_SAMPLE": 4,
+        "_DOMINANT": 2,
+    },
+    values: {"LEVELS_FROM": 3, "_ALONE_FROM": 6, "_SAMPLED": 4},
+    leading: {"SVD_BELOW": 2, "LANCZOS_FROM": 6, "LANCZOS_SHARE": 3},
+    krylov: {"_FIRST_LOOK": 1, "_width": lambda rank: 1},
+    factors: {"STACKED_BELOW": 20, "GRAM_BELOW": 40},
+    small: {"STACK_FROM": 2, "STACK_SHARE": 1},
+    gram: {"_PANEL": 4, "_TALL_PANEL": 4, "_SLAB": 20},
+    projection: {"_PANEL": 4},
+    long_blocks: {"_PANEL": 4, "_SHARE": 2},
+}
+
+SMALL_CROSSOVERS = [(module, name, value) for module, of in _VALUES.items() for name, value in of.items()]
