@@ -18,6 +18,7 @@ from lowrank_blocks.linalg.threads import one_blas_thread
 Array = NDArray[np.float64]
 
 _WORK = 64  # numbers of work space a row; the blocked routines are fastest from 38 on
+_FEW = 32  # vectors up to which reflectors are applied faster one by one: dormtr does so if space is short
 
 
 def lapack_values(stack: Array) -> Array:
@@ -97,7 +98,7 @@ def leading_eigenpairs(stack: Array, count: int) -> tuple[Array, Array]:
     one_part = (np.ones(side, np.intc), side), (np.full(side, side, np.intc), side)
     found, places = ((vectors, count * side), side), (_empty(side, np.intc), _empty(side, np.intc))
     solve("stein", side, *form[:2], count, (wanted, count), *one_part, *found, work, *places)
-    solve("ormtr", b"L", b"L", b"N", side, count, matrices, side, form[2], *found, work, work[1])
+    solve("ormtr", b"L", b"L", b"N", side, count, matrices, side, form[2], *found, work, _room(count, side))
     return wanted[:, ::-1], vectors[:, ::-1].mT
 
 
@@ -220,7 +221,7 @@ def turn_back(vectors: Array, matrix: Array, factors: Array) -> None:
     """
     (count, side), work = vectors.shape, _empty(_WORK * vectors.shape[1])
     reduced = (matrix, side * side), side, (factors, side - 1)
-    ends = (vectors, count * side), side, work, work[1]
+    ends = (vectors, count * side), side, work, _room(count, side)
     status = call("dormtr", b"L", b"L", b"N", side, count, *reduced, *ends)
     if status is None and side == 1:
         return
@@ -259,6 +260,11 @@ def _wrappers() -> Any:
 def _empty(length: int, dtype: Any = np.float64) -> tuple[NDArray[Any], int]:
     """Return an uninitialised array for `call`."""
     return np.empty(length, dtype), length
+
+
+def _room(count: int, side: int) -> int:
+    """Return the length of the work space of dormtr."""
+    return count if count <= _FEW else _WORK * side
 
 
 def _nonempty(off_diagonal: Array) -> Array:

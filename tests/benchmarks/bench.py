@@ -29,7 +29,7 @@ from measures import (
     memory,
     spectra,
 )
-from timing import once
+from timing import once, second_core
 
 from lowrank_blocks.linalg.threads import workers
 
@@ -77,6 +77,8 @@ def report(cases):
         f"Written by `tests/benchmarks/bench.py --write` ({machine}). Rivals run at one",
         "BLAS thread, we at our default; calls alternate in one process, the first table in turns,",
         "so that a busy minute falls on all alike; medians. Ratios below 1 mean that we are faster.",
+        f"Two products on two threads took {second_core():.2f} times as long as one at the start, and",
+        "as the last line says at the end; our workers gain the less, the larger it is.",
         f"Bold: within its target. For smaller sides above {LARGE} numpy's full SVD stands for those of"
         " scipy and torch.",
         *missing,
@@ -93,6 +95,7 @@ def report(cases):
     yield from ["## What is built on it\n", built_on_it(cases["built on it"])]
     yield from ["## Memory\n", memory(cases["memory"])]
     yield from ["## Import\n", imports(cases["imports"])]
+    yield f"\nTwo products on two threads took {second_core():.2f} times as long as one at the end."
 
 
 def main():

@@ -7,6 +7,7 @@ import statistics
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import scipy.linalg  # noqa: F401  # its BLAS must be loaded before it can be limited
@@ -84,6 +85,16 @@ def gemm_rate(side=1024, repeats=5):
     x = np.random.default_rng(0).standard_normal((side, side))
     y = x.T.copy()
     return 2 * side**3 / statistics.median(rival_seconds(lambda: x @ y) for _ in range(repeats))
+
+
+def second_core(side=1024, repeats=7):
+    """Return how long two products on two threads take, relative to one: 1 if the second core is whole."""
+    x = np.random.default_rng(0).standard_normal((side, side))
+    y = x.T.copy()
+    with ThreadPoolExecutor(2) as pool:
+        one = [rival_seconds(lambda: x @ y) for _ in range(repeats)]
+        two = [rival_seconds(lambda: list(pool.map(lambda _: x @ y, range(2)))) for _ in range(repeats)]
+    return statistics.median(two) / statistics.median(one)
 
 
 def extra_memory(code, setup):
