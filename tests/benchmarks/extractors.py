@@ -16,6 +16,9 @@ from safetensors.numpy import load_file
 from timing import turns
 
 import lowrank_blocks as lb
+from lowrank_blocks.linalg.lapack import leading_eigenpairs
+from lowrank_blocks.models.assignments import assign
+from lowrank_blocks.models.candidates import candidate, split_ranks
 from lowrank_blocks.models.workers import processes
 
 RANK = 16
@@ -96,6 +99,19 @@ class Pair:
         """Solve all updates, and write nothing."""
         return [lb.approximate(dW, lb.Global(), rank=RANK).factors[0] for dW in self.updates.values()]
 
+    def across(self):
+        """Choose ranks across all updates from leading values, and cut the factors that came with these."""
+        found = [candidate(dW, lb.Global(), RANK, with_factors=True) for dW in self.updates.values()]
+        budget = RANK * sum(sum(dW.shape) for dW in self.updates.values())
+        ranks = split_ranks(assign([[c] for c in found], budget).choice.ranks, found)
+        return [c.leading.truncate(own).factors[0] for c, own in zip(found, ranks, strict=True)]
+
+    def eigenvectors(self):
+        """Compute Gram matrices and their leading eigenvectors in single precision, and nothing else."""
+        for dW in self.updates.values():
+            rows = dW if dW.shape[0] <= dW.shape[1] else dW.T
+            leading_eigenpairs((rows @ rows.T)[None], RANK)
+
     def svd(self):
         """Solve all updates by full SVDs, and cut nothing."""
         return [torch.linalg.svd(dW, full_matrices=False) for dW in self.tensors]
@@ -169,6 +185,8 @@ def from_files(pair, pools):
 def from_memory(pair):
     """Yield ways from updates to their factors; the last is what all are compared with."""
     yield "`approximate` each", pair.approximate, pair.approximate
+    yield "ranks across", pair.across, pair.across
+    yield "of these, LAPACK's eigenvectors alone", pair.eigenvectors, None
     if _convert_module_to_lora:
         yield f"PEFT {version('peft')} each", pair.peft, pair.peft
     yield "`torch.svd_lowrank` each", pair.svd_lowrank, pair.svd_lowrank
@@ -190,7 +208,9 @@ def measured(pair):
     for group, ways in groups.items():
         rows.append([group, *[""] * 4])
         for (name, _, factors), ((taken, _), (ratio, busy)) in zip(ways, found, strict=False):
-            error = pair.error(factors()) if factors else whole["uniform" if "same" in name else "adaptive"]
+            way = "uniform" if "same" in name else "adaptive"
+            error = pair.error(factors()) if factors else whole[way] if "extract" in name else None
             here = "" if "processes" in name else f"{busy:.2f}"
-            rows.append([name, f"{ratio:.2f}", here, f"{taken:.2f} s", f"{error:.6f}"])
+            shown = "" if error is None else f"{error:.6f}"
+            rows.append([name, f"{ratio:.2f}", here, f"{taken:.2f} s", shown])
     return rows

@@ -130,7 +130,9 @@ measures what is left out and writes the adapter; hashes and what is left out ha
 solver. mergekit is its command `mergekit-extract-lora`, called in this process. PEFT is the function that
 its `convert_to_lora` calls for every module. Both solve by `torch.linalg.svd`, and torch has one thread.
 Ratios are to a loop over `torch.linalg.svd` alone; those of processor time count all threads of the process,
-and hardly depend on what else the machine does. Errors are relative to the norm of all these updates.
+and hardly depend on what else the machine does. LAPACK's eigenvectors alone are those of the Gram matrices,
+in single precision: what `approximate` adds is the projection, the proof and the rest. Errors are relative
+to the norm of all these updates.
 """
 
 
