@@ -162,7 +162,9 @@ def power(rng, m, n, exponent):
 def large():
     rng = np.random.default_rng(0)
     shapes = [(96, 96), (128, 80), (80, 160)]
-    updates = {f"layer {k}": power(rng, *shapes[k % 3], (0.3, 1.0)[k // 3]) for k in range(6)}
+    updates = {  # of different sizes: of equal values rounding would choose one
+        f"layer {k}": (1 + k / 50) * power(rng, *shapes[k % 3], (0.3, 1.0)[k // 3]) for k in range(6)
+    }
     updates["low rank"] = power(rng, 90, 90, 0.5)
     updates["low rank"] = updates["low rank"][:, :3] @ updates["low rank"][:3]
     return updates
