@@ -21,11 +21,11 @@ def shows_call(call: str) -> Callable[[Class], Class]:
         def init(self: object, *args: Any, **kwargs: Any) -> None:
             try:
                 made(self, *args, **kwargs)
-            except TypeError as error:
+            except TypeError:
                 refused = _refusal(expected, self, *args, **kwargs)
-                raise (
-                    error if refused is None else TypeError(f"{cls.__name__}: {refused}; write {call}.")
-                ) from None
+                if refused is None:
+                    raise
+                raise TypeError(f"{cls.__name__}: {refused}; write {call}.") from None
 
         cls.__init__ = init  # type: ignore[misc]
         return cls

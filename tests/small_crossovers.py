@@ -22,7 +22,7 @@ _VALUES = {
         "_DOMINANT": 2,
     },
     values: {"LEVELS_FROM": 3, "_ALONE_FROM": 6, "_SAMPLED": 4},
-    leading: {"SVD_BELOW": 2, "LANCZOS_FROM": 6, "LANCZOS_SHARE": 3},
+    leading: {"SVD_BELOW": 2, "LANCZOS_FROM": 6, "NARROW_LANCZOS_FROM": 12, "LANCZOS_SHARE": 3},
     krylov: {"_FIRST_LOOK": 1, "_width": lambda rank: 1},
     factors: {"STACKED_BELOW": 20, "GRAM_BELOW": 40},
     small: {"STACK_FROM": 2, "STACK_SHARE": 1},

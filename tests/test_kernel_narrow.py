@@ -30,7 +30,7 @@ def test_the_next_eigenvalue_is_bounded(shape, rank):
         exact = block.astype(np.float64)
         squares = np.square(np.linalg.svd(exact, compute_uv=False))
         found = narrow.leading_subspace(block, rank, float(squares.sum()))
-        assert squares[rank] <= found.beyond <= squares[rank] + 1e-4 * squares[0], name
+        assert squares[rank] <= found.beyond <= squares[rank] + 4e-5 * squares[0], name
         skew = found.columns.T @ found.columns - np.eye(rank)
         assert np.abs(skew).max() < 1e-14, name
 
@@ -50,7 +50,7 @@ def test_squares_neither_overflow_nor_vanish(exponent):
 @RANDOM
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.floats(-12, -0.5), st.floats(0.05, 1))
 def test_what_columns_miss_is_bounded(seed, rank, size, gap):
-    """Of columns near the leading vectors, in any direction, with 50 digits; nearly all of it is missed."""
+    """Of columns near the leading vectors, in any direction, with 50 digits; the bound is not much larger."""
     rng = np.random.default_rng(seed)
     values = np.sort(rng.uniform(0.1, 1, 6))[::-1].copy()
     values[:rank] += gap
