@@ -120,6 +120,14 @@ class Ragged(ReadOnly, Sequence[NDArray[np.float64]]):
                 flat[starts[chosen, None] + np.arange(rows.shape[1])] = rows
         return cls(flat, lengths)
 
+    def padded(self) -> NDArray[np.float64]:
+        """Return the parts as rows of a table, filled up with zeros."""
+        if common := _common(self.lengths):
+            return self.flat.reshape(-1, common)
+        table = np.zeros((len(self), int(self.lengths.max(initial=0))))
+        table[np.arange(table.shape[1]) < self.lengths[:, None]] = self.flat
+        return table
+
     def at(self, indices: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return entry ``indices[k]`` of every part k."""
         found: NDArray[np.float64] = self.flat[self.starts + indices]

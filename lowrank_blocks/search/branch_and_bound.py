@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lowrank_blocks.allocation.penalties import Found, States, combine_all, widened
-from lowrank_blocks.search.dyadic import COLS, ROWS, Cut, Floats, Pair, Place, Rectangles
+from lowrank_blocks.search.dyadic import Cut, Floats, Pair, Place, Rectangles
 from lowrank_blocks.search.lagrangian import LeastValues, least_values
 
 Leaves = tuple[Place, ...]
@@ -145,11 +145,8 @@ def _outside(rectangles: Rectangles, least: LeastValues) -> dict[Pair, Floats]:
     """Return the least penalty that any tree with a given rectangle in it has outside of it."""
     outside = {pair: np.full_like(value, np.inf) for pair, value in least.value.items()}
     outside[0, 0][:] = 0.0
-    for (i, j), value in sorted(least.value.items()):
-        for kind, inner, axis in ((ROWS, (i + 1, j), 0), (COLS, (i, j + 1), 1)):
-            if inner in outside:
-                through = outside[i, j] + (least.cuts[kind][i, j] - value)
-                first = [*rectangles.first_children(i, j, kind), outside[inner].shape[axis]]
-                spread = np.repeat(through, np.diff(first), axis=axis)
-                outside[inner] = np.minimum(outside[inner], spread)
+    for pair, value in sorted(least.value.items()):
+        for kind, inner in rectangles.cuts(pair):
+            through = outside[pair] + (least.cuts[kind][pair] - value)
+            outside[inner] = np.minimum(outside[inner], rectangles.spread(through, pair, kind))
     return outside

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -48,13 +49,18 @@ def rectangles_of(matrix: Matrix, *, max_depth: int, min_block: int, rows: Axis,
     return Rectangles(row_levels, col_levels, spectra)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Candidate:
-    """A structure, its rectangles, and their ledger."""
+    """Disjoint rectangles, their ledger, and how to make the structure that they are."""
 
-    structure: Structure
     places: Sequence[Place]
     ledger: Ledger
+    make: Callable[[], Structure]
+
+    @cached_property
+    def structure(self) -> Structure:
+        """The structure, made when it is asked for."""
+        return self.make()
 
 
 @dataclass(frozen=True)
@@ -161,14 +167,19 @@ def _best(
 def _met(rectangles: Rectangles, trees: Sequence[Tree], budget: int) -> Iterator[Candidate]:
     """Yield some partitions met on the way to the critical multiplier, those nearest to the budget first."""
     nearest = [*reversed(trees[-2:]), *sorted(trees[:-2], key=lambda t: abs(t.n_parameters - budget))]
-    for leaves in list(dict.fromkeys(tree.leaves for tree in nearest))[:_TREES]:
-        yield partition_of(rectangles, leaves)
+    met = set[tuple[Place, ...]]()
+    for tree in nearest:
+        if tree.leaves not in met:
+            met.add(tree.leaves)
+            yield partition_of(rectangles, tree.leaves)
+        if len(met) == _TREES:
+            return
 
 
 def partition_of(rectangles: Rectangles, leaves: Sequence[Place]) -> Candidate:
     """Return the candidate with these leaves."""
-    structure = Blocks(tuple(rectangles.block(p) for p in leaves))
-    return Candidate(structure, leaves, rectangles.ledger(leaves))
+    ledger = rectangles.ledger(leaves)
+    return Candidate(leaves, ledger, lambda: Blocks(tuple(rectangles.block(p) for p in leaves)))
 
 
 def named_candidates(rectangles: Rectangles) -> Iterator[Candidate]:
@@ -176,11 +187,12 @@ def named_candidates(rectangles: Rectangles) -> Iterator[Candidate]:
     for i, rows in enumerate(rectangles.rows):
         for j, cols in enumerate(rectangles.cols):
             grid = rectangles.grid(i, j)
-            yield Candidate(simplest_grid(rows, cols), grid, rectangles.ledger(grid))
+            yield Candidate(grid, rectangles.grid_ledger(i, j), partial(simplest_grid, rows, cols))
             if len(rows) == len(cols) > 2 and is_even(rows) and is_even(cols):
                 off = math.fsum(rectangles.nodes[i, j].tails[a, b, 0] for _, _, a, b in grid if a != b)
                 places = [p for p in grid if p[2] == p[3]]
-                yield Candidate(DiagonalLocal(len(rows) - 1), places, rectangles.ledger(places, off))
+                make = partial(DiagonalLocal, len(rows) - 1)
+                yield Candidate(places, rectangles.ledger(places, off), make)
 
 
 def _floor(candidate: Candidate, multiplier: float) -> float:

@@ -7,16 +7,17 @@ interval of the rows at one level times an interval of the columns at another.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lowrank_blocks.allocation.ledger import Ledger
 from lowrank_blocks.allocation.offers import Offer
-from lowrank_blocks.linalg import BlockSpectra, Spectrum, tail_energy
+from lowrank_blocks.linalg import BlockSpectra, Ragged, tail_energy
 from lowrank_blocks.structures.cells import Block
 
 Edges = tuple[int, ...]
@@ -24,9 +25,12 @@ Floats = NDArray[np.float64]
 Pair = tuple[int, int]
 Place = tuple[int, int, int, int]
 
+Value = TypeVar("Value", np.float64, np.bool_)
+
 Cut = int
 ROWS: Cut = 1
 COLS: Cut = 2
+_AXES = {ROWS: 0, COLS: 1}
 
 
 def halvings(edges: Edges, max_depth: int, min_block: int) -> list[Edges]:
@@ -115,6 +119,11 @@ class Rectangles:
         rows, cols = self.rows[i], self.cols[j]
         return Block(slice(rows[a], rows[a + 1]), slice(cols[b], cols[b + 1]))
 
+    def grid_ledger(self, i: int, j: int) -> Ledger:
+        """Return the ledger of all rectangles at a pair of levels, row by row."""
+        costs = self.nodes[i, j].costs.ravel().astype(np.int64)
+        return Ledger(Offer.made(self.spectra[i, j].values, costs), 0.0)
+
     def grid(self, i: int, j: int) -> list[Place]:
         """Return all rectangles at a pair of levels, row by row."""
         return [(i, j, a, b) for a in range(len(self.rows[i]) - 1) for b in range(len(self.cols[j]) - 1)]
@@ -128,24 +137,32 @@ class Rectangles:
         first, last = self._family(self.cols, j, b)
         return [(i, j + 1, a, child) for child in range(first, last)]
 
-    def first_children(self, i: int, j: int, kind: Cut) -> list[int]:
-        """Return where the children of every interval begin at the next level of the axis that is cut."""
-        levels, level = (self.rows, i) if kind == ROWS else (self.cols, j)
-        return [self._family(levels, level, k)[0] for k in range(len(levels[level]) - 1)]
+    def cuts(self, pair: Pair) -> Iterator[tuple[Cut, Pair]]:
+        """Yield the cuts of the rectangles at a pair of levels, each with the levels of the children."""
+        i, j = pair
+        for kind, inner in ((ROWS, (i + 1, j)), (COLS, (i, j + 1))):
+            if inner in self.nodes:
+                yield kind, inner
+
+    def summed(self, values: Floats, pair: Pair, kind: Cut) -> Floats:
+        """Return for all rectangles at a pair of levels the sum of the values of the children of a cut."""
+        return np.add.reduceat(values, self._first_children(pair, kind)[:-1], axis=_AXES[kind])
+
+    def spread(self, values: NDArray[Value], pair: Pair, kind: Cut) -> NDArray[Value]:
+        """Return for the children of a cut the values of the rectangles at a pair of levels."""
+        return np.repeat(values, np.diff(self._first_children(pair, kind)), axis=_AXES[kind])
+
+    def _first_children(self, pair: Pair, kind: Cut) -> list[int]:
+        """Return where the children of every interval of the cut axis begin, and where the last ends."""
+        levels, level = (self.rows, pair[0]) if kind == ROWS else (self.cols, pair[1])
+        return [bisect_left(levels[level + 1], edge) for edge in levels[level]]
 
     def _family(self, levels: list[Edges], level: int, k: int) -> tuple[int, int]:
         inner, outer = levels[level + 1], levels[level]
         return bisect_left(inner, outer[k]), bisect_left(inner, outer[k + 1])
 
 
-def _node(rows: Edges, cols: Edges, spectra: Sequence[Spectrum]) -> Node:
-    heights, widths = np.diff(rows), np.diff(cols)
-    longest = max(map(len, spectra))
-    padded = np.zeros((len(spectra), longest))
-    tails = np.zeros((len(spectra), longest + 1))
-    for k, spectrum in enumerate(spectra):
-        padded[k, : len(spectrum)] = np.square(spectrum)
-        tails[k, : len(spectrum) + 1] = tail_energy(spectrum)
-    grid = (len(heights), len(widths))
-    costs = (heights[:, None] + widths).astype(np.float64)
-    return Node(padded.reshape(*grid, -1), tails.reshape(*grid, -1), costs)
+def _node(rows: Edges, cols: Edges, values: Ragged) -> Node:
+    costs = (np.diff(rows)[:, None] + np.diff(cols)).astype(np.float64)
+    table = values.padded().reshape(*costs.shape, -1)
+    return Node(np.square(table), tail_energy(table), costs)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lowrank_blocks.search.dyadic import COLS, ROWS, Cut, Floats, Pair, Place, Rectangles
+
+Choices = dict[Pair, NDArray[np.int8]]
 
 _ROUNDING = 1e-11  # how far rounding sets apart the energies of nested rectangles, and more
 
@@ -37,7 +41,7 @@ class LeastValues:
         return float(self.value[0, 0][0, 0])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Tree:
     """The best tree of cuts at one multiplier: its leaves with their ranks.
 
@@ -45,8 +49,6 @@ class Tree:
     ----------
     multiplier : float
         Energy that one stored number must save.
-    leaves : tuple of (i, j, a, b)
-        Disjoint rectangles that cover the matrix: at levels i and j, the a-th rows and b-th columns.
     n_parameters : int
         Numbers stored.
     energy : float
@@ -56,10 +58,26 @@ class Tree:
     """
 
     multiplier: float
-    leaves: tuple[Place, ...]
     n_parameters: int
     energy: float
     bound: float
+    _rectangles: Rectangles
+    _choices: Choices
+
+    @cached_property
+    def leaves(self) -> tuple[Place, ...]:
+        """Disjoint rectangles (i, j, a, b) that cover the matrix: at levels i and j, rows a and columns b."""
+        leaves: list[Place] = []
+        pending: list[Place] = [(0, 0, 0, 0)]
+        while pending:
+            place = pending.pop()
+            i, j, a, b = place
+            kind = int(self._choices[i, j][a, b])
+            if kind:
+                pending += reversed(self._rectangles.children(place, kind))
+            else:
+                leaves.append(place)
+        return tuple(leaves)
 
 
 def least_values(rectangles: Rectangles, multiplier: float) -> LeastValues:
@@ -74,16 +92,14 @@ def least_values(rectangles: Rectangles, multiplier: float) -> LeastValues:
     leaf: dict[Pair, Floats] = {}
     value: dict[Pair, Floats] = {}
     cuts: dict[Cut, dict[Pair, Floats]] = {ROWS: {}, COLS: {}}
-    for i, j in sorted(rectangles.nodes, reverse=True):
-        node = rectangles.nodes[i, j]
-        leaf[i, j] = np.minimum(node.energies, multiplier * node.costs[..., None]).sum(axis=-1)
-        for kind, inner, axis in ((ROWS, (i + 1, j), 0), (COLS, (i, j + 1), 1)):
-            if inner in value:
-                first = rectangles.first_children(i, j, kind)
-                cuts[kind][i, j] = np.add.reduceat(value[inner], first, axis=axis)
-            else:
-                cuts[kind][i, j] = np.full_like(leaf[i, j], np.inf)
-        value[i, j] = np.minimum(leaf[i, j], np.minimum(cuts[ROWS][i, j], cuts[COLS][i, j]))
+    for pair in sorted(rectangles.nodes, reverse=True):
+        node = rectangles.nodes[pair]
+        leaf[pair] = np.minimum(node.energies, multiplier * node.costs[..., None]).sum(axis=-1)
+        for made in cuts.values():
+            made[pair] = np.full_like(leaf[pair], np.inf)
+        for kind, inner in rectangles.cuts(pair):
+            cuts[kind][pair] = rectangles.summed(value[inner], pair, kind)
+        value[pair] = np.minimum(leaf[pair], np.minimum(cuts[ROWS][pair], cuts[COLS][pair]))
     return LeastValues(multiplier, leaf, value, cuts)
 
 
@@ -93,24 +109,25 @@ def best_tree(rectangles: Rectangles, multiplier: float) -> Tree:
     Ties, to rounding, go to the tree with fewer cuts, and to cuts across the rows.
     """
     least = least_values(rectangles, multiplier)
-    choice = {pair: _choice(least, pair) for pair in least.value}
-    leaves: list[Place] = []
+    choices = {pair: _choice(least, pair) for pair in least.value}
     count, energy = 0, 0.0
-    pending: list[Place] = [(0, 0, 0, 0)]
-    while pending:
-        place = pending.pop()
-        i, j, a, b = place
-        kind = int(choice[i, j][a, b])
-        if kind:
-            pending += reversed(rectangles.children(place, kind))
-            continue
-        node = rectangles.nodes[i, j]
-        cost = int(node.costs[a, b])
-        rank = int(np.count_nonzero(node.energies[a, b] > multiplier * cost))
-        leaves.append(place)
-        count += rank * cost
-        energy += float(node.tails[a, b, rank])
-    return Tree(multiplier, tuple(leaves), count, energy, least.bound)
+    for pair, whole in _leaves(rectangles, choices):
+        node = rectangles.nodes[pair]
+        costs = node.costs[whole]
+        ranks = np.count_nonzero(node.energies[whole] > multiplier * costs[:, None], axis=-1)
+        count += int(ranks @ costs)
+        energy += float(np.take_along_axis(node.tails[whole], ranks[:, None], axis=-1).sum())
+    return Tree(multiplier, count, energy, least.bound, rectangles, choices)
+
+
+def _leaves(rectangles: Rectangles, choices: Choices) -> Iterator[tuple[Pair, NDArray[np.bool_]]]:
+    """Yield which rectangles at every pair of levels are leaves of the tree, from the largest down."""
+    reached = {pair: np.zeros(choice.shape, np.bool_) for pair, choice in choices.items()}
+    reached[0, 0][...] = True
+    for pair in sorted(choices):
+        for kind, inner in rectangles.cuts(pair):
+            reached[inner] |= rectangles.spread(reached[pair] & (choices[pair] == kind), pair, kind)
+        yield pair, reached[pair] & (choices[pair] == 0)
 
 
 def _choice(least: LeastValues, pair: Pair) -> NDArray[np.int8]:

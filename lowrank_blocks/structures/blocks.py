@@ -99,6 +99,8 @@ def _as_index_set(value: Any, name: str) -> IndexSet:
         if value.start is None or value.stop is None:
             raise ValueError(f"{name} must have a start and a stop, got {value}; write slice(0, length).")
         value = range(value.start, value.stop, 1 if value.step is None else value.step)
+    if isinstance(value, range) and value and value.step == 1 and value.start >= 0:
+        return value
     if not isinstance(value, (range, Sequence, np.ndarray)) or isinstance(value, (str, bytes)):
         raise TypeError(f"{name} must be {_RULE}, got {value!r}.")
     if len(value) == 0:
