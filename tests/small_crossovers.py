@@ -8,6 +8,7 @@ from lowrank_blocks.linalg import (
     levels,
     projection,
     small,
+    stacks,
     values,
 )
 from lowrank_blocks.linalg import svd as long_blocks
@@ -28,6 +29,7 @@ _VALUES = {
     small: {"STACK_FROM": 2, "STACK_SHARE": 1},
     gram: {"_PANEL": 4, "_TALL_PANEL": 4, "_SLAB": 20},
     projection: {"_PANEL": 4},
+    stacks: {"ADDRESS_FROM": 2},
     long_blocks: {"_PANEL": 4, "_SHARE": 2},
 }
 

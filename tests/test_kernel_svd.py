@@ -37,9 +37,9 @@ def test_the_svd(shape):
 
 @pytest.mark.parametrize("shape", [shape for shape in LONG if shape[-2] > 1], ids=str)
 def test_lengths_are_those_that_lapack_is_given(shape, monkeypatch):
-    given, qr, solve = [], np.linalg.qr, svd.lapack.lapack_values
+    given, qr, solve = [], np.linalg.qr, svd.stacks.lapack_values
     monkeypatch.setattr(np.linalg, "qr", lambda a, mode: (given.append(a.shape[-2]), qr(a, mode=mode))[1])
-    monkeypatch.setattr(svd.lapack, "lapack_values", lambda a: (given.append(a.shape[-1]), solve(a))[1])
+    monkeypatch.setattr(svd.stacks, "lapack_values", lambda a: (given.append(a.shape[-1]), solve(a))[1])
     svd.lapack_values(np.ones(shape))
     *panels, last = svd.lengths(shape)
     assert panels

@@ -103,18 +103,18 @@ class Adaptive(Allocation):
         """Buy all positive values in order of energy per stored number: optimal at every count spent."""
         if self.dense:
             return steps_with_dense(_offering(offer))
-        energies, costs = offer.energies, offer.costs
-        bought = int(np.count_nonzero(energies.flat))
+        values, costs = offer.spectra.flat, offer.costs
+        energies = np.square(values)
+        bought = int(np.count_nonzero(energies))
         if (costs == costs[0]).all():
-            values = np.sort(offer.spectra.flat)[::-1][:bought]
-            return costs[0] * np.arange(bought + 1), tail_energy(values)
-        unit = np.repeat(costs, energies.lengths)
-        order = np.argsort(-energies.flat / unit, kind="stable")[:bought]
-        return np.append(0, np.cumsum(unit[order])), tail_energy(offer.spectra.flat[order])
+            return costs[0] * np.arange(bought + 1), tail_energy(np.sort(values)[::-1][:bought])
+        unit = np.repeat(costs, offer.max_ranks)
+        order = np.argsort(-energies / unit, kind="stable")[:bought]
+        return np.append(0, np.cumsum(unit[order])), tail_energy(values[order])
 
     def steps_tell_all(self, costs: Ranks) -> bool:
         """Whether all blocks have one cost; if not, other ranks can be better between the steps."""
-        return len(set(costs.tolist())) == 1 and not self.dense
+        return bool((costs == costs[0]).all()) and not self.dense
 
 
 adaptive = Adaptive()

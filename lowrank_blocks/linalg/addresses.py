@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 Arguments = bytes | int | float | tuple[NDArray[Any], int]
 
 SIGNATURES = {  # c: char, d: double, s: single, i: int; the last one of LAPACK's is the status
+    "dgesdd": "ciididdididiii",
     "dormqr": "cciiididdidii",
     "dormtr": "ccciididdidii",
     "dpotrf": "cidii",
@@ -31,6 +32,7 @@ SIGNATURES = {  # c: char, d: double, s: single, i: int; the last one of LAPACK'
 _LEADING = ("dormtr", "dstein", "dsterf", "dsytrd")  # called in single precision, too
 SIGNATURES |= {f"s{name[1:]}": SIGNATURES[name].replace("d", "s") for name in _LEADING}
 _BLAS = ("dsyrk",)
+WORK = 64  # numbers of work space a row; the blocked routines are fastest from 38 on
 _NUMBERS = {"d": np.dtype(np.float64), "s": np.dtype(np.float32), "i": np.dtype(np.intc)}
 
 
@@ -106,6 +108,17 @@ def _passed(name: str, kind: str, argument: Arguments) -> Any:
     if kind == "i" and isinstance(argument, int) and argument == ctypes.c_int(argument).value:
         return ctypes.byref(ctypes.c_int(argument))
     raise TypeError(f"{name} takes no {argument!r} for an argument of kind {kind!r}.")
+
+
+def empty(length: int, dtype: Any = np.float64) -> tuple[NDArray[Any], int]:
+    """Return an uninitialised array for `call`."""
+    return np.empty(length, dtype), length
+
+
+def must_succeed(name: str, status: int | None) -> None:
+    """Raise an error unless a routine has returned 0."""
+    if status != 0:
+        raise np.linalg.LinAlgError(f"{name} failed with status {status}")
 
 
 @cache

@@ -71,10 +71,10 @@ def _running(squares: Array) -> Array:
     """Return running sums along the last axis, in two levels if there are many, never decreasing."""
     count = squares.shape[-1]
     if count <= _RUNNING:
-        return np.cumsum(squares, axis=-1)
+        return squares.cumsum(axis=-1)
     step = math.isqrt(count - 1) + 1
     padded = np.zeros((*squares.shape[:-1], step * step))
     padded[..., :count] = squares
-    sums = np.cumsum(padded.reshape(*squares.shape[:-1], step, step), axis=-1)
-    sums[..., 1:, :] += np.cumsum(sums[..., :-1, -1], axis=-1)[..., None]
+    sums = padded.reshape(*squares.shape[:-1], step, step).cumsum(axis=-1)
+    sums[..., 1:, :] += sums[..., :-1, -1].cumsum(axis=-1)[..., None]
     return sums.reshape(padded.shape)[..., :count]

@@ -19,11 +19,11 @@ from lowrank_blocks.linalg.energies import UNIT, energy
 from lowrank_blocks.linalg.gram import times
 from lowrank_blocks.linalg.lapack import (
     eigenpairs,
-    eigenvalues,
     is_positive_definite,
     orthonormal_columns,
     subtract_from_product,
 )
+from lowrank_blocks.linalg.stacks import eigenvalues
 
 Array = NDArray[np.float64]
 
@@ -206,7 +206,7 @@ def _beyond(ritz: Ritz, others: tuple[Array, Array], basis: Array, images: Array
     last = coordinates[-width:]
     coupled = (max(reached - inside, 0.0) + slack) / (least - outside) * (last.T @ last)
     rounding = _CANCELLATION * unit * float(ritz.values[0])
-    return max(least, float(eigenvalues(np.diag(rest) + coupled)[-1]) + rounding)
+    return max(least, float(eigenvalues((np.diag(rest) + coupled)[None])[0, -1]) + rounding)
 
 
 def _width(rank: int) -> int:

@@ -11,95 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lowrank_blocks.linalg import addresses
-from lowrank_blocks.linalg.addresses import Arguments, call, each
-from lowrank_blocks.linalg.threads import one_blas_thread
+from lowrank_blocks.linalg.addresses import WORK, call, empty, must_succeed
 
 Array = NDArray[np.float64]
 
-_WORK = 64  # numbers of work space a row; the blocked routines are fastest from 38 on
 _FEW = 32  # vectors up to which reflectors are applied faster one by one: dormtr does so if space is short
-
-
-def lapack_values(stack: Array) -> Array:
-    """Return the singular values, descending, of a block or a stack of blocks."""
-    try:
-        return np.asarray(np.linalg.svd(stack, compute_uv=False))
-    except np.linalg.LinAlgError:
-        values = [_surer_svd(block, compute_uv=False) for block in stack.reshape(-1, *stack.shape[-2:])]
-        return np.reshape(values, (*stack.shape[:-2], -1))
-
-
-def lapack_svd(stack: Array) -> tuple[Array, Array, Array]:
-    """Return U, the singular values and V^T, thin, of a block or a stack of blocks."""
-    try:
-        u, s, vt = np.linalg.svd(stack, full_matrices=False)
-    except np.linalg.LinAlgError:
-        found = [_surer_svd(block, full_matrices=False) for block in stack.reshape(-1, *stack.shape[-2:])]
-        u, s, vt = (
-            np.reshape(parts, (*stack.shape[:-2], *parts[0].shape)) for parts in zip(*found, strict=True)
-        )
-    return u, s, vt
-
-
-def _surer_svd(block: Array, **wanted: bool) -> Any:
-    """Call the slower driver, for blocks on which the fast one does not converge."""
-    from scipy.linalg import svd
-
-    with one_blas_thread(with_scipy=True):
-        return svd(block, lapack_driver="gesvd", check_finite=False, **wanted)
-
-
-def eigenvalues(stack: Array) -> Array:
-    """Return the eigenvalues, ascending, of symmetric matrices, from their lower halves."""
-    return np.asarray(np.linalg.eigvalsh(stack), np.float64)
 
 
 def eigenpairs(stack: Array, *, upper: bool = False) -> tuple[Array, Array]:
     """Return the eigenvalues, ascending, and eigenvectors of symmetric matrices, from one half."""
     values, vectors = np.linalg.eigh(stack, UPLO="U" if upper else "L")
     return values, vectors
-
-
-def leading_eigenpairs(stack: Array, count: int) -> tuple[Array, Array]:
-    """Return the largest eigenvalues, descending, and eigenvectors of small symmetric matrices.
-
-    LAPACK does not promise that inverse iteration finds the vectors of equal values: they are to be checked.
-
-    Parameters
-    ----------
-    stack : (n, k, k) array
-        Of float64 or float32, in C's order, overwritten. Upper halves are read.
-    count : int
-        From 1 to k.
-
-    Returns
-    -------
-    values, vectors : (n, count) and (n, k, count) arrays
-        In the precision of the matrices.
-    """
-    (many, side, _), kind = stack.shape, stack.dtype
-    precision = "s" if kind == np.float32 else "d"
-    if addresses.published(f"{precision}sytrd") is None:
-        values, vectors = eigenpairs(stack, upper=True)
-        return values[:, : -count - 1 : -1], vectors[:, :, : -count - 1 : -1]
-
-    def solve(name: str, *arguments: Arguments) -> None:
-        _must_succeed(name, each(precision + name, many, *arguments))
-
-    diagonal, off_diagonal, factors, values, rest = np.empty((5, many, side), kind)
-    vectors, work = np.empty((many, count, side), kind), _empty(_WORK * side, kind)
-    matrices = stack, side * side
-    form = (diagonal, side), (off_diagonal, side), (factors, side)
-    solve("sytrd", b"L", side, matrices, side, *form, work, work[1])
-    values[...], rest[...] = diagonal, off_diagonal
-    solve("sterf", side, (values, side), (rest, side))
-    wanted = np.ascontiguousarray(values[:, side - count :])
-    one_part = (np.ones(side, np.intc), side), (np.full(side, side, np.intc), side)
-    found, places = ((vectors, count * side), side), (_empty(side, np.intc), _empty(side, np.intc))
-    solve("stein", side, *form[:2], count, (wanted, count), *one_part, *found, work, *places)
-    solve("ormtr", b"L", b"L", b"N", side, count, matrices, side, form[2], *found, work, _room(count, side))
-    return wanted[:, ::-1], vectors[:, ::-1].mT
 
 
 def solved(stack: Array, right: Array) -> Array:
@@ -137,7 +59,7 @@ def reflectors(columns: Array) -> tuple[Array, Array]:
 def reflected(block: Array, rows: Array, factors: Array) -> Array:
     """Return ``Q.T @ block``, where Q is the product of the reflectors; no argument is changed."""
     turned, own = block.copy(order="C"), rows.copy()  # LAPACK writes on the reflectors while it works
-    (count, side), length, work = rows.shape, turned.shape[1], _empty(_WORK * turned.shape[1])
+    (count, side), length, work = rows.shape, turned.shape[1], empty(WORK * turned.shape[1])
     matrix = (own, count * side), side, (factors, count)
     ends = (turned, side * length), length, work, work[1]
     status = call("dormqr", b"R", b"N", length, side, count, *matrix, *ends)
@@ -145,7 +67,7 @@ def reflected(block: Array, rows: Array, factors: Array) -> Array:
         rest = own.T, factors, turned.T, work[1]
         found, _, status = _wrappers().dormqr(b"R", b"N", *rest, overwrite_c=1)
         turned = found.T
-    _must_succeed("dormqr", status)
+    must_succeed("dormqr", status)
     return turned
 
 
@@ -160,7 +82,7 @@ def tridiagonal_form(matrix: Array) -> tuple[Array, Array, Array]:
         The last belongs to the reflectors.
     """
     side = len(matrix)
-    found, work = [_empty(side), _empty(side - 1), _empty(side - 1)], _empty(_WORK * side)
+    found, work = [empty(side), empty(side - 1), empty(side - 1)], empty(WORK * side)
     # C's upper half is Fortran's lower.
     status = call("dsytrd", b"L", side, (matrix, side * side), side, *found, work, work[1])
     diagonal, off_diagonal, factors = (array for array, _ in found)
@@ -169,7 +91,7 @@ def tridiagonal_form(matrix: Array) -> tuple[Array, Array, Array]:
             matrix.T, lower=1, lwork=work[1], overwrite_a=1
         )
         matrix.T[...] = reduced
-    _must_succeed("dsytrd", status)
+    must_succeed("dsytrd", status)
     return diagonal, off_diagonal, factors
 
 
@@ -179,7 +101,7 @@ def tridiagonal_values(diagonal: Array, off_diagonal: Array) -> Array:
     status = call("dsterf", side, (values, side), (rest, side - 1))
     if status is None:
         values, status = _wrappers().dsterf(diagonal, _nonempty(off_diagonal))
-    _must_succeed("dsterf", status)
+    must_succeed("dsterf", status)
     return values
 
 
@@ -204,13 +126,13 @@ def inverse_iteration(
     owners, splits = np.ones(side, np.intc), np.full(side, side, np.intc)
     wanted[:count], owners[:count], splits[: len(ends)] = values, parts + 1, ends
     matrix, given = ((diagonal, side), (off_diagonal, side - 1)), (wanted, owners, splits)
-    work = _empty(5 * side), _empty(side, np.intc), _empty(count, np.intc)
+    work = empty(5 * side), empty(side, np.intc), empty(count, np.intc)
     results = (vectors, count * side), side, *work
     status = call("dstein", side, *matrix, count, *((array, side) for array in given), *results)
     if status is None:
         found, status = _wrappers().dstein(diagonal, _nonempty(off_diagonal), values, owners, splits)
         vectors = found.T
-    _must_succeed("dstein", status)
+    must_succeed("dstein", status)
     return vectors
 
 
@@ -219,16 +141,16 @@ def turn_back(vectors: Array, matrix: Array, factors: Array) -> None:
 
     The matrix holds the reflectors, as `tridiagonal_form` leaves them.
     """
-    (count, side), work = vectors.shape, _empty(_WORK * vectors.shape[1])
+    (count, side), work = vectors.shape, empty(WORK * vectors.shape[1])
     reduced = (matrix, side * side), side, (factors, side - 1)
-    ends = (vectors, count * side), side, work, _room(count, side)
+    ends = (vectors, count * side), side, work, room(count, side)
     status = call("dormtr", b"L", b"L", b"N", side, count, *reduced, *ends)
     if status is None and side == 1:
         return
     if status is None:  # the reflectors leave the first entry as it is
         rest = matrix.T[1:, :-1], factors, vectors.T[1:], work[1]
         vectors.T[1:], _, status = _wrappers().dormqr(b"L", b"N", *rest)
-    _must_succeed("dormtr", status)
+    must_succeed("dormtr", status)
 
 
 def subtract_from_product(columns: Array, matrix: Array) -> None:
@@ -247,7 +169,7 @@ def is_positive_definite(matrix: Array) -> bool:
     status = call("dpotrf", b"U", side, (matrix, side * side), side)
     if status is None:
         _, status = _wrappers().dpotrf(matrix.T, lower=0, clean=0, overwrite_a=1)
-    _must_succeed("dpotrf", min(status, 0))
+    must_succeed("dpotrf", min(status, 0))
     return status == 0
 
 
@@ -257,20 +179,10 @@ def _wrappers() -> Any:
     return lapack
 
 
-def _empty(length: int, dtype: Any = np.float64) -> tuple[NDArray[Any], int]:
-    """Return an uninitialised array for `call`."""
-    return np.empty(length, dtype), length
-
-
-def _room(count: int, side: int) -> int:
+def room(count: int, side: int) -> int:
     """Return the length of the work space of dormtr."""
-    return count if count <= _FEW else _WORK * side
+    return count if count <= _FEW else WORK * side
 
 
 def _nonempty(off_diagonal: Array) -> Array:
     return off_diagonal if len(off_diagonal) else np.zeros(1)  # the wrappers take no empty one
-
-
-def _must_succeed(name: str, status: int | None) -> None:
-    if status != 0:
-        raise np.linalg.LinAlgError(f"{name} failed with status {status}")

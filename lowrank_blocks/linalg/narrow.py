@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from lowrank_blocks.linalg.bounds import eigen_sum, residual_rounding
 from lowrank_blocks.linalg.energies import UNIT
 from lowrank_blocks.linalg.gram import gram, times
-from lowrank_blocks.linalg.lapack import leading_eigenpairs, orthonormal_columns
+from lowrank_blocks.linalg.lapack import orthonormal_columns
 from lowrank_blocks.linalg.projection import Projection
+from lowrank_blocks.linalg.stacks import leading_eigenpairs
 
 Array = NDArray[np.float64]
 Single = NDArray[np.float32]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lowrank_blocks.linalg.lapack import determinants, eigenpairs, lapack_svd, solved
+from lowrank_blocks.linalg.lapack import determinants, eigenpairs, solved
+from lowrank_blocks.linalg.stacks import lapack_svd
 from lowrank_blocks.linalg.threads import one_blas_thread
 
 Array = NDArray[np.float64]

@@ -83,6 +83,12 @@ class Ragged(ReadOnly, Sequence[NDArray[np.float64]]):
         lengths = np.array([len(a) for a in arrays], dtype=np.int64)
         return cls(np.concatenate(arrays) if len(arrays) else np.zeros(0), lengths)
 
+    @classmethod
+    def of_rows(cls, tables: Sequence[Matrix]) -> Ragged:
+        """Join the rows of some tables, one after another."""
+        lengths = [np.full(len(table), table.shape[1]) for table in tables]
+        return cls(np.concatenate([table.ravel() for table in tables]), np.concatenate(lengths))
+
     @property
     def owners(self) -> NDArray[np.int64]:
         """Index of the part that every entry of `flat` belongs to."""
@@ -119,6 +125,14 @@ class Ragged(ReadOnly, Sequence[NDArray[np.float64]]):
             for chosen, rows in parts:
                 flat[starts[chosen, None] + np.arange(rows.shape[1])] = rows
         return cls(flat, lengths)
+
+    def taken(self, places: Indices) -> Ragged:
+        """Return some of the parts, in the order of their places."""
+        lengths = self.lengths[places]
+        if common := _common(self.lengths):
+            return Ragged(self.flat.reshape(-1, common)[places].ravel(), lengths)
+        moved = self.starts[places] - (lengths.cumsum() - lengths)
+        return Ragged(self.flat[np.repeat(moved, lengths) + np.arange(lengths.sum())], lengths)
 
     def padded(self) -> NDArray[np.float64]:
         """Return the parts as rows of a table, filled up with zeros."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lowrank_blocks.linalg import lapack
+from lowrank_blocks.linalg import lapack, stacks
 from lowrank_blocks.linalg.threads import panels, parallel
 
 Array = NDArray[np.float64]
@@ -21,7 +21,7 @@ def lapack_values(stack: Array) -> Array:
     """Return the singular values, descending, of a block or a stack of blocks, smaller side first."""
     if stack.shape[-2] == 1:
         return _norms(stack)
-    return _values_of_long(stack) if _is_long(stack) else lapack.lapack_values(stack)
+    return _values_of_long(stack) if _is_long(stack) else stacks.lapack_values(stack)
 
 
 def lapack_svd(stack: Array) -> tuple[Array, Array, Array]:
@@ -29,7 +29,7 @@ def lapack_svd(stack: Array) -> tuple[Array, Array, Array]:
     if stack.shape[-2] == 1:
         norms = _norms(stack)
         return np.ones((*norms.shape, 1)), norms, stack / np.where(norms, norms, 1.0)[..., None]
-    return _svd_of_long(stack) if _is_long(stack) else lapack.lapack_svd(stack)
+    return _svd_of_long(stack) if _is_long(stack) else stacks.lapack_svd(stack)
 
 
 def svd_method(shape: tuple[int, ...]) -> str:

@@ -15,11 +15,11 @@ from lowrank_blocks._validation import Matrix, Shape
 from lowrank_blocks.linalg.bounds import PROMISE_DOUBLE, gram_error, lapack_norm
 from lowrank_blocks.linalg.energies import energy
 from lowrank_blocks.linalg.gram import flat
-from lowrank_blocks.linalg.lapack import eigenvalues
 from lowrank_blocks.linalg.levels import by_gram, gram_pays
 from lowrank_blocks.linalg.scaling import common_exponent, raised, scaled, stacked
 from lowrank_blocks.linalg.sequences import BlockSequence, Indices, Ragged
 from lowrank_blocks.linalg.slabs import slabs
+from lowrank_blocks.linalg.stacks import ADDRESS_FROM, eigenvalues
 from lowrank_blocks.linalg.svd import lapack_values, svd_method
 from lowrank_blocks.linalg.threads import one_blas_thread, parallel
 
@@ -52,6 +52,9 @@ class BlockSpectra(ReadOnly):
     norm_bounds: Spectrum
     methods: tuple[str, ...]
 
+    def __post_init__(self) -> None:
+        lock_all([self.bounds, self.norm_bounds])
+
     @property
     def tails(self) -> Ragged:
         """`tail_energy` of every block."""
@@ -67,12 +70,10 @@ class BlockSpectra(ReadOnly):
             tuple(method for part in parts for method in part.methods),
         )
 
-    def chosen(self, places: Sequence[int]) -> BlockSpectra:
-        """Return what is known of some of the blocks."""
-        index = np.array(places)
-        methods = tuple(self.methods[k] for k in places)
-        values = Ragged.of([self.values[k] for k in places])
-        return BlockSpectra(values, self.bounds[index], self.norm_bounds[index], methods)
+    def chosen(self, places: Indices) -> BlockSpectra:
+        """Return what is known of some of the blocks, in the order of their places."""
+        methods = tuple(self.methods[k] for k in places.tolist())
+        return BlockSpectra(self.values.taken(places), self.bounds[places], self.norm_bounds[places], methods)
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,8 @@ def block_spectra(
         limits = allowed(group.norms[places]).tolist()
         return chosen, _by_gram([blocks[k] for k in chosen.tolist()], norms, limits, exponent)
 
-    with one_blas_thread(with_scipy=any(group.gram for group in alike)):
+    large = any(group.gram or group.shape[0] >= ADDRESS_FROM for group in alike)
+    with one_blas_thread(with_scipy=large):
         found, cases = [], []
         for group in alike:
             rest = np.arange(len(group.chosen))
@@ -125,7 +127,7 @@ def block_spectra(
         alone = [case for case in cases if case[0].alone]
         found += [solve(case) for case in alone]
         found += parallel(solve, [case for case in cases if not case[0].alone])
-    return _restored(blocks, found)
+    return _in_order(found)
 
 
 @dataclass(frozen=True)
@@ -163,16 +165,14 @@ class _Group:
         return self.gram and len(self.chosen) == 1 and self.shape[0] >= _ALONE_FROM
 
 
-def _restored(blocks: BlockSequence, found: Sequence[tuple[Indices, _Solved]]) -> BlockSpectra:
+def _in_order(found: Sequence[tuple[Indices, _Solved]]) -> BlockSpectra:
     """Return what was found in the order of the blocks."""
-    sides = np.zeros(len(blocks), np.int64)
-    bounds, methods = np.zeros((2, len(blocks))), np.zeros(len(blocks), dtype=object)
-    for chosen, solved in found:
-        sides[chosen] = solved.values.shape[1]
-        bounds[:, chosen], methods[chosen] = solved.bounds, solved.methods
-    values = Ragged.scattered(sides, ((chosen, solved.values) for chosen, solved in found))
-    lock_all(bounds)
-    return BlockSpectra(values, bounds[0], bounds[1], tuple(methods.tolist()))
+    order = np.concatenate([chosen for chosen, _ in found])
+    bounds = np.concatenate([solved.bounds for _, solved in found], axis=1)
+    methods = tuple(method for _, solved in found for method in solved.methods)
+    values = Ragged.of_rows([solved.values for _, solved in found])
+    spectra = BlockSpectra(values, bounds[0], bounds[1], methods)
+    return spectra if (order[1:] > order[:-1]).all() else spectra.chosen(np.argsort(order))
 
 
 def singular_values(blocks: Sequence[Matrix], exponent: int = 0) -> Ragged:

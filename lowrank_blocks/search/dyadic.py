@@ -101,7 +101,7 @@ class Rectangles:
     def spectra_of(self, places: Sequence[Place]) -> BlockSpectra:
         """Return the spectra of some rectangles, as they were computed."""
         return BlockSpectra.joined(
-            [self.spectra[i, j].chosen([self._index(i, j, a, b)]) for i, j, a, b in places]
+            [self.spectra[i, j].chosen(np.array([self._index(i, j, a, b)])) for i, j, a, b in places]
         )
 
     def ledger(self, places: Sequence[Place], outside: float = 0.0) -> Ledger:

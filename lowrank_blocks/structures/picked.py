@@ -189,7 +189,11 @@ class _Rectangles(BlockSequence):
         """Copy some rectangles of one shape, smaller side first, into an array (count, k, l)."""
         p, q = self.shapes[chosen[0]]
         if p * q > _GATHERED:
-            return super().stacked(chosen)
+            stack = np.empty((len(chosen), min(p, q), max(p, q)))
+            for place, (top, bottom, left, right) in zip(stack, self._bounds[chosen].tolist(), strict=True):
+                block = self._matrix[top:bottom, left:right]
+                place[...] = block if p <= q else block.T
+            return stack
         top, left = self._bounds[chosen][:, [0, 2]].T
         rows, cols = top[:, None] + np.arange(p), left[:, None] + np.arange(q)
         stack = self._matrix[rows[:, :, None], cols[:, None, :]]

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 from timing import turns
 
 import lowrank_blocks as lb
-from lowrank_blocks.linalg.lapack import leading_eigenpairs
+from lowrank_blocks.linalg.stacks import leading_eigenpairs
 from lowrank_blocks.models.assignments import assign
 from lowrank_blocks.models.candidates import candidate, split_ranks
 from lowrank_blocks.models.workers import processes
