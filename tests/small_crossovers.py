@@ -18,6 +18,7 @@ _VALUES = {
         "GRAM_SQUARE": 2,
         "GRAM_WIDE": 2,
         "GRAM_FROM": 4,
+        "GRAM_MANY": 2,
         "DOMINANT_FROM": 4,
         "_SAMPLE": 4,
         "_DOMINANT": 2,

@@ -42,7 +42,8 @@ Array = NDArray[np.float64]
 # Where Gram matrices are faster than LAPACK's SVD; tests/benchmarks/crossovers.py measures it.
 GRAM_SQUARE = 112  # smaller sides from this on; or, of blocks at least twice as long as wide,
 GRAM_WIDE = 16  # ... from this on,
-GRAM_FROM = 6400  # ... from so many entries on
+GRAM_FROM = 6400  # ... from so many entries on,
+GRAM_MANY = 24  # ... or, of many blocks, from this side on
 DOMINANT_FROM = 256  # sides from this on: a few dominant values are split off
 _DOMINANT = 32  # ... at most so many, if they are looked for first,
 _DOMINANT_SHARE = 8  # ... or of a side this part, if all values are known
@@ -72,10 +73,13 @@ class Solved:
     method: str
 
 
-def gram_pays(side: int, length: int) -> bool:
-    """Whether a Gram matrix is the faster way to the spectra of blocks, smaller side first."""
-    wide = side >= GRAM_WIDE and length >= 2 * side and side * length >= GRAM_FROM
-    return wide or side >= GRAM_SQUARE
+def gram_pays(side: int, length: int, *, many: bool = False) -> bool:
+    """Whether a Gram matrix is the faster way to the spectra of blocks, smaller side first.
+
+    Of `many` blocks some are tried first, so that few are solved by a Gram matrix that does not resolve them.
+    """
+    large = side >= GRAM_WIDE and side * length >= GRAM_FROM
+    return side >= GRAM_SQUARE or (length >= 2 * side and (large or (many and side >= GRAM_MANY)))
 
 
 def by_svd(rows: Array) -> Solved:

@@ -84,10 +84,11 @@ class Ragged(ReadOnly, Sequence[NDArray[np.float64]]):
         return cls(np.concatenate(arrays) if len(arrays) else np.zeros(0), lengths)
 
     @classmethod
-    def of_rows(cls, tables: Sequence[Matrix]) -> Ragged:
-        """Join the rows of some tables, one after another."""
-        lengths = [np.full(len(table), table.shape[1]) for table in tables]
-        return cls(np.concatenate([table.ravel() for table in tables]), np.concatenate(lengths))
+    def joined(cls, several: Sequence[Ragged]) -> Ragged:
+        """Return the parts of several, one after another."""
+        return cls(
+            np.concatenate([one.flat for one in several]), np.concatenate([one.lengths for one in several])
+        )
 
     @property
     def owners(self) -> NDArray[np.int64]:

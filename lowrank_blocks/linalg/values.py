@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from lowrank_blocks._results import ReadOnly, lock_all
 from lowrank_blocks._validation import Matrix, Shape
 from lowrank_blocks.linalg.bounds import PROMISE_DOUBLE, gram_error, lapack_norm
-from lowrank_blocks.linalg.energies import energy
 from lowrank_blocks.linalg.gram import flat
 from lowrank_blocks.linalg.levels import by_gram, gram_pays
 from lowrank_blocks.linalg.scaling import common_exponent, raised, scaled, stacked
@@ -64,7 +63,7 @@ class BlockSpectra(ReadOnly):
     def joined(cls, parts: Sequence[BlockSpectra]) -> BlockSpectra:
         """Return what is known of some blocks and then of others."""
         return cls(
-            Ragged.of([values for part in parts for values in part.values]),
+            Ragged.joined([part.values for part in parts]),
             np.concatenate([part.bounds for part in parts]),
             np.concatenate([part.norm_bounds for part in parts]),
             tuple(method for part in parts for method in part.methods),
@@ -83,6 +82,11 @@ class _Solved:
     values: Spectrum
     bounds: Spectrum
     methods: list[str]
+
+    @property
+    def ragged(self) -> Ragged:
+        """The values, block by block."""
+        return Ragged(self.values.ravel(), np.full(len(self.values), self.values.shape[1]))
 
 
 def block_spectra(
@@ -155,8 +159,8 @@ class _Group:
     def of(cls, blocks: BlockSequence, chosen: Indices, exponent: int) -> _Group:
         """Return a group with the norms that it needs."""
         first = flat(blocks[int(chosen[0])])
-        gram = gram_pays(*first.shape)
-        each = (math.sqrt(energy(scaled(blocks[k], exponent))) for k in chosen.tolist() if gram)
+        gram = gram_pays(*first.shape, many=len(chosen) >= _SAMPLED)
+        each = (_norm(scaled(blocks[k], exponent)) for k in chosen.tolist() if gram)
         return cls(chosen, (first.shape[0], first.shape[1]), gram, np.fromiter(each, np.float64))
 
     @property
@@ -165,12 +169,17 @@ class _Group:
         return self.gram and len(self.chosen) == 1 and self.shape[0] >= _ALONE_FROM
 
 
+def _norm(block: Spectrum) -> float:
+    """Return the norm of a block, not as surely as `energy`: limits do not have to be exact."""
+    return math.sqrt(np.einsum("ij,ij->", block, block))
+
+
 def _in_order(found: Sequence[tuple[Indices, _Solved]]) -> BlockSpectra:
     """Return what was found in the order of the blocks."""
     order = np.concatenate([chosen for chosen, _ in found])
     bounds = np.concatenate([solved.bounds for _, solved in found], axis=1)
     methods = tuple(method for _, solved in found for method in solved.methods)
-    values = Ragged.of_rows([solved.values for _, solved in found])
+    values = Ragged.joined([solved.ragged for _, solved in found])
     spectra = BlockSpectra(values, bounds[0], bounds[1], methods)
     return spectra if (order[1:] > order[:-1]).all() else spectra.chosen(np.argsort(order))
 

@@ -12,9 +12,9 @@ import numpy as np
 from lowrank_blocks._validation import Matrix, as_count
 from lowrank_blocks.allocation.adaptive import adaptive
 from lowrank_blocks.allocation.ledger import Ledger
-from lowrank_blocks.linalg import block_spectra, common_exponent
+from lowrank_blocks.linalg import BlockSpectra, block_spectra, common_exponent, parallel
 from lowrank_blocks.search.branch_and_bound import refine
-from lowrank_blocks.search.dyadic import Place, Rectangles, halvings
+from lowrank_blocks.search.dyadic import Pair, Place, Rectangles, halvings
 from lowrank_blocks.search.lagrangian import Tree, best_tree
 from lowrank_blocks.solver.approximation import TIE
 from lowrank_blocks.structures.axes import Axis, as_axis, axis_edges
@@ -41,12 +41,16 @@ def rectangles_of(matrix: Matrix, *, max_depth: int, min_block: int, rows: Axis,
 
     exponent, shape = common_exponent(matrix), (matrix.shape[0], matrix.shape[1])
     pairs = [(i, j) for i in range(len(row_levels)) for j in range(len(col_levels))]
-    shown = tqdm(pairs, desc="spectra", disable=None, leave=False, delay=1)
-    spectra = {
-        (i, j): block_spectra(Localized(row_levels[i], col_levels[j]).layout(shape).split(matrix), exponent)
-        for i, j in shown
-    }
-    return Rectangles(row_levels, col_levels, spectra)
+    with tqdm(total=len(pairs), desc="spectra", disable=None, leave=False, delay=1) as shown:
+
+        def solve(pair: Pair) -> BlockSpectra:
+            blocks = Localized(row_levels[pair[0]], col_levels[pair[1]]).layout(shape).split(matrix)
+            found = block_spectra(blocks, exponent)
+            shown.update()
+            return found
+
+        found = parallel(solve, pairs)  # the larger rectangles first
+    return Rectangles(row_levels, col_levels, dict(zip(pairs, found, strict=True)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -87,6 +87,7 @@ class Rectangles:
         self.nodes = {
             (i, j): _node(self.rows[i], self.cols[j], found.values) for (i, j), found in spectra.items()
         }
+        self._firsts = {ROWS: _first_children(self.rows), COLS: _first_children(self.cols)}
 
     @property
     def energy(self) -> float:
@@ -100,17 +101,23 @@ class Rectangles:
 
     def spectra_of(self, places: Sequence[Place]) -> BlockSpectra:
         """Return the spectra of some rectangles, as they were computed."""
-        return BlockSpectra.joined(
-            [self.spectra[i, j].chosen(np.array([self._index(i, j, a, b)])) for i, j, a, b in places]
-        )
+        alike: dict[Pair, list[int]] = {}
+        for k, (i, j, _, _) in enumerate(places):
+            alike.setdefault((i, j), []).append(k)
+        found = [
+            self.spectra[pair].chosen(np.array([self._index(places[k]) for k in group]))
+            for pair, group in alike.items()
+        ]
+        order = np.concatenate([np.array(group) for group in alike.values()])
+        return BlockSpectra.joined(found).chosen(np.argsort(order))
 
     def ledger(self, places: Sequence[Place], outside: float = 0.0) -> Ledger:
         """Return the ledger of disjoint rectangles with some energy outside of them."""
         costs = np.array([self.nodes[i, j].costs[a, b] for i, j, a, b in places], dtype=np.int64)
-        values = [self.spectra[i, j].values[self._index(i, j, a, b)] for i, j, a, b in places]
-        return Ledger(Offer.made(values, costs), outside)
+        return Ledger(Offer.made(self.spectra_of(places).values, costs), outside)
 
-    def _index(self, i: int, j: int, a: int, b: int) -> int:
+    def _index(self, place: Place) -> int:
+        _, j, a, b = place
         return a * (len(self.cols[j]) - 1) + b
 
     def block(self, place: Place) -> Block:
@@ -132,9 +139,9 @@ class Rectangles:
         """Return the rectangles that a cut makes of one, first to last."""
         i, j, a, b = place
         if kind == ROWS:
-            first, last = self._family(self.rows, i, a)
+            first, last = self._firsts[ROWS][i][a : a + 2]
             return [(i + 1, j, child, b) for child in range(first, last)]
-        first, last = self._family(self.cols, j, b)
+        first, last = self._firsts[COLS][j][b : b + 2]
         return [(i, j + 1, a, child) for child in range(first, last)]
 
     def cuts(self, pair: Pair) -> Iterator[tuple[Cut, Pair]]:
@@ -146,20 +153,18 @@ class Rectangles:
 
     def summed(self, values: Floats, pair: Pair, kind: Cut) -> Floats:
         """Return for all rectangles at a pair of levels the sum of the values of the children of a cut."""
-        return np.add.reduceat(values, self._first_children(pair, kind)[:-1], axis=_AXES[kind])
+        axis = _AXES[kind]
+        return np.add.reduceat(values, self._firsts[kind][pair[axis]][:-1], axis=axis)
 
     def spread(self, values: NDArray[Value], pair: Pair, kind: Cut) -> NDArray[Value]:
         """Return for the children of a cut the values of the rectangles at a pair of levels."""
-        return np.repeat(values, np.diff(self._first_children(pair, kind)), axis=_AXES[kind])
+        axis = _AXES[kind]
+        return np.repeat(values, np.diff(self._firsts[kind][pair[axis]]), axis=axis)
 
-    def _first_children(self, pair: Pair, kind: Cut) -> list[int]:
-        """Return where the children of every interval of the cut axis begin, and where the last ends."""
-        levels, level = (self.rows, pair[0]) if kind == ROWS else (self.cols, pair[1])
-        return [bisect_left(levels[level + 1], edge) for edge in levels[level]]
 
-    def _family(self, levels: list[Edges], level: int, k: int) -> tuple[int, int]:
-        inner, outer = levels[level + 1], levels[level]
-        return bisect_left(inner, outer[k]), bisect_left(inner, outer[k + 1])
+def _first_children(levels: Sequence[Edges]) -> list[list[int]]:
+    """Return where the children of every interval of every level begin, and where the last ends."""
+    return [[bisect_left(inner, edge) for edge in outer] for outer, inner in pairwise(levels)]
 
 
 def _node(rows: Edges, cols: Edges, values: Ragged) -> Node:

@@ -67,12 +67,13 @@ class Tree:
     @cached_property
     def leaves(self) -> tuple[Place, ...]:
         """Disjoint rectangles (i, j, a, b) that cover the matrix: at levels i and j, rows a and columns b."""
+        choices = {pair: choice.tolist() for pair, choice in self._choices.items()}
         leaves: list[Place] = []
         pending: list[Place] = [(0, 0, 0, 0)]
         while pending:
             place = pending.pop()
             i, j, a, b = place
-            kind = int(self._choices[i, j][a, b])
+            kind = choices[i, j][a][b]
             if kind:
                 pending += reversed(self._rectangles.children(place, kind))
             else:
@@ -121,13 +122,16 @@ def best_tree(rectangles: Rectangles, multiplier: float) -> Tree:
 
 
 def _leaves(rectangles: Rectangles, choices: Choices) -> Iterator[tuple[Pair, NDArray[np.bool_]]]:
-    """Yield which rectangles at every pair of levels are leaves of the tree, from the largest down."""
+    """Yield which rectangles at a pair of levels are leaves of the tree, for the pairs that have some."""
     reached = {pair: np.zeros(choice.shape, np.bool_) for pair, choice in choices.items()}
     reached[0, 0][...] = True
     for pair in sorted(choices):
+        here = np.where(reached[pair], choices[pair], -1)
         for kind, inner in rectangles.cuts(pair):
-            reached[inner] |= rectangles.spread(reached[pair] & (choices[pair] == kind), pair, kind)
-        yield pair, reached[pair] & (choices[pair] == 0)
+            if (cut := here == kind).any():
+                reached[inner] |= rectangles.spread(cut, pair, kind)
+        if (whole := here == 0).any():
+            yield pair, whole
 
 
 def _choice(least: LeastValues, pair: Pair) -> NDArray[np.int8]:

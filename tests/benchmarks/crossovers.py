@@ -33,7 +33,7 @@ def values_table():
         for name in ("flat", "power law"):
             blocks = _blocks(name, shape)
             for pays, values.LEVELS_FROM in ((False, 0), (True, np.inf), (True, 0)):
-                levels.gram_pays = values.gram_pays = lambda *_, pays=pays: pays
+                levels.gram_pays = values.gram_pays = lambda *_, pays=pays, **__: pays
                 times.append(median(lambda b=blocks: values.singular_values(b)))
         flat, power = ([t / lapack for t in found] for lapack, *found in (times[:3], times[3:]))
         print(f"{shape!s:10}  flat {flat[0]:.2f} {flat[1]:.2f}  power law {power[0]:.2f} {power[1]:.2f}")
