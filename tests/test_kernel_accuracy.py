@@ -171,8 +171,8 @@ def test_curves_keep_the_promise(name, dtype, promised):
 @pytest.mark.parametrize("scale", [1.0, 2.0**900])
 @pytest.mark.parametrize("name", ["low rank and noise", "gaussian"])
 @pytest.mark.parametrize("side", [120, 150])
-def test_one_of_many_is_tried_first(side, name, scale, monkeypatch):
-    """Where the Gram matrix of the largest block will not do, those of the others are not made."""
+def test_two_of_many_are_tried_first(side, name, scale, monkeypatch):
+    """Where the Gram matrices of two blocks will not do, those of the others are not made."""
     made, stacks, solve = [], values._by_stack, values.by_gram
     monkeypatch.setattr(values, "by_gram", lambda *args: (made.append(1), solve(*args))[1])
     monkeypatch.setattr(values, "_by_stack", lambda rows, *args: (made.extend(rows), stacks(rows, *args))[1])
@@ -182,12 +182,22 @@ def test_one_of_many_is_tried_first(side, name, scale, monkeypatch):
     matrix = np.kron(scale * sizes.reshape(8, 5), block)
     parts = lb.decompose(matrix, lb.Localized(8, 5))
     doubtful = name != "gaussian"
-    assert len(made) == (1 if doubtful else 40)
+    assert len(made) == (2 if doubtful else 40)
     assert set(parts.accuracy.methods) == {"lapack" if doubtful else "gram"}
     tails, exponent = gesvd_tails(block)
     for k, spectrum in enumerate(parts.spectra):
         ours = np.linalg.norm(np.ldexp(spectrum / scale, -exponent)[20:])
         assert ours == pytest.approx(sizes[k] * tails[20], rel=0, abs=2 * DOUBLE * tails[0])
+
+
+def test_the_largest_of_many_is_not_the_only_one_tried():
+    """A few large blocks that a Gram matrix resolves, among many that it does not."""
+    fair, fine = (hard_matrices(30, 70)[name] for name in ("gaussian", "geometric to 1e-16"))
+    fair = 2 * np.linalg.norm(fine) / np.linalg.norm(fair) * fair
+    matrix = np.block([[fair if i == j else fine for j in range(7)] for i in range(7)])
+    parts = lb.decompose(matrix, lb.Localized(7))
+    assert parts.accuracy.methods.count("gram") == 1
+    assert parts.accuracy.methods.count("lapack") == 48
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])

@@ -24,7 +24,7 @@ from lowrank_blocks.linalg.threads import one_blas_thread, parallel
 
 Spectrum = NDArray[np.float64]
 
-_SAMPLED = 32  # of so many blocks of one shape one is tried first
+_SAMPLED = 32  # of so many blocks of one shape two are tried first: of the largest norm and of the median
 LEVELS_FROM = 144  # smaller sides from this on: one block after another, at more than one level
 _ALONE_FROM = 512  # smaller sides from this on: a lone block is spread over the workers
 _SMALL = 2.0**-100  # norm of a block above which it is solved in the units of all blocks
@@ -123,10 +123,10 @@ def block_spectra(
         for group in alike:
             rest = np.arange(len(group.chosen))
             if group.gram and len(rest) >= _SAMPLED:
-                hardest = group.norms.argmax()
-                found.append(solve((group, rest[[hardest]])))
-                group = replace(group, gram=found[-1][1].methods != ["lapack"])
-                rest = np.delete(rest, hardest)
+                tried = group.norms.argsort()[[len(rest) // 2, -1]]
+                found.append(solve((group, tried)))
+                group = replace(group, gram="lapack" not in found[-1][1].methods)
+                rest = np.delete(rest, tried)
             cases += [(group, slab) for slab in slabs(rest, group.shape)]
         alone = [case for case in cases if case[0].alone]
         found += [solve(case) for case in alone]
