@@ -184,7 +184,7 @@ def built_on_it(side):
         rows.append(
             [f"error_curve, Localized(8), all steps / its spectra, {name}", *_against(curve[0], 2, "×")]
         )
-        rows.append([f"best_partition, depth 5 / the global spectrum, {name}", *_against(best[0], 12, "×")])
+        rows.append([f"best_partition, depth 5 / the global spectrum, {name}", *_against(best[0], 10, "×")])
     used = _extra(side, "lb.best_partition(x, lb.rank_budget(x.shape, 32), max_depth=5)")
     rows.append(["best_partition, depth 5: extra peak memory / matrix, flat", *_against(used, 4, "×")])
     return table([f"{side}², float64", "measured", "target"], rows)
