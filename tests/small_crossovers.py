@@ -29,7 +29,7 @@ _VALUES = {
     factors: {"STACKED_BELOW": 20, "GRAM_BELOW": 40},
     small: {"STACK_FROM": 2, "STACK_SHARE": 1},
     gram: {"_PANEL": 4, "_TALL_PANEL": 4, "_SLAB": 20},
-    projection: {"_PANEL": 4},
+    projection: {"_PANEL": 4, "_LONG": 1},
     stacks: {"ADDRESS_FROM": 2},
     long_blocks: {"_PANEL": 4, "_SHARE": 2},
 }

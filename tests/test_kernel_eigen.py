@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from kernel_cases import hard_matrices, steady
+from kernel_cases import hard_matrices, rotated, steady
 
 from lowrank_blocks.linalg import leading, projection
 from lowrank_blocks.linalg.eigen import Tridiagonal
@@ -99,6 +99,43 @@ def test_what_columns_do_not_reach(shape, transposed, monkeypatch):
     expected = np.linalg.svd(residual, compute_uv=False)[: len(rest)]
     np.testing.assert_allclose(np.linalg.svd(rest, compute_uv=False), expected, rtol=0, atol=1e-13 * shape[1])
     assert (block == before).all()
+
+
+@pytest.mark.parametrize("ratio", [1.0, 1.0 + 1e-15, 30.0, 33.0, 1e9, np.inf])
+@pytest.mark.parametrize("shape", [(1, 4), (5, 20), (5, 19), (16, 700)])
+def test_the_svd_of_few_long_rows(shape, ratio, monkeypatch):
+    """By their Gram matrix where their values are alike; values descend, and no skew goes uncounted."""
+    solved = []
+    by_lapack = projection.lapack_svd
+    monkeypatch.setattr(projection, "lapack_svd", lambda a: (solved.append(1), by_lapack(a))[1])
+    values = np.geomspace(1.0, 1 / ratio, shape[0]) if np.isfinite(ratio) else np.eye(shape[0])[0]
+    rows = rotated(*shape, values)
+    u, s, vt, skew = projection._svd_of_few(rows)
+    by_gram = shape != (5, 19) and (ratio <= 32 or shape[0] == 1)
+    assert solved == ([] if by_gram else [1])
+    np.testing.assert_allclose((u * s) @ vt, rows, rtol=0, atol=1e-15 * shape[0])
+    np.testing.assert_allclose(u.T @ u, np.eye(shape[0]), rtol=0, atol=1e-15 * shape[0])
+    np.testing.assert_allclose(s, values, rtol=0, atol=1e-14)
+    assert (np.diff(s) <= 0).all()
+    off = np.linalg.norm(vt @ vt.T - np.eye(shape[0]))
+    assert off <= (skew + 1e-16 * shape[0] if by_gram else 1e-15 * shape[0])
+    assert skew <= 1e-12
+
+
+def test_skew_of_the_right_vectors_is_certified(monkeypatch):
+    """As uncertain as it makes the block and the coupling."""
+    block = rotated(70, 300, np.append([4.0, 3.0, 2.0], np.full(67, 1e-3)))
+    answers = []
+    for skew in (0.0, 1e-13):
+        solve = projection._svd_of_few
+        monkeypatch.setattr(
+            projection, "_svd_of_few", lambda rows, s=skew, solve=solve: (*solve(rows)[:3], s)
+        )
+        question = leading._Question(block, 3, 1e-9, None)
+        made = question.project(np.linalg.svd(block)[0][:, :3], "gram")
+        answers.append(question.by_coupling(made))
+        monkeypatch.undo()
+    assert answers[1] - answers[0] == pytest.approx(4e-13 * np.linalg.norm(block), rel=1e-3)
 
 
 def test_a_projection_and_its_coupling():

@@ -124,7 +124,7 @@ def _alone(
     """Solve a block by the cheapest method that can be proved right."""
     own = common_exponent(block)
     rows, shift = scaled(flat(block), own), own - exponent
-    if rank == 0 or not rows.any():
+    if rank == 0 or not (rows[0].any() or rows.any()):  # the first row mostly tells
         zeros = np.zeros((len(rows), rank)), np.zeros((rank, rows.shape[1]))
         norm = math.sqrt(energy(rows))
         return _one(zeros, block, (norm, norm_rounding(norm)), shift, exponent, "zero", single)

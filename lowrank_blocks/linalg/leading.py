@@ -177,7 +177,8 @@ class _Question:
         """
         if made.part.values[-1] < made.error:
             return np.inf
-        return 2 * (coupling(self.rows, made.part) + float(lapack_norm(self.norm, self.rows.shape)))
+        rounding = float(lapack_norm(self.norm, self.rows.shape)) + 2 * made.part.skew * self.norm
+        return 2 * (coupling(self.rows, made.part) + rounding)
 
     def _against_known(self, error: float) -> float:
         return max(0.0, error - self.known.error + self.known.bound) if self.known else np.inf

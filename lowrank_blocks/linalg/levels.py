@@ -229,7 +229,7 @@ def _with_dominant(rows: Array, part: Projection, coupled: float, allowed: float
         return None
     values = np.append(part.values, rest.values)
     norm = float(np.linalg.norm(values))
-    uncertain = 2 * (coupled + float(lapack_norm(norm, rows.shape)))
+    uncertain = 2 * (coupled + float(lapack_norm(norm, rows.shape)) + 2 * part.skew * norm)
     bounds = np.append(np.full(len(part.values), rest.bounds[0]), rest.bounds)
     return Solved(values, bounds + uncertain, "gram")
 

@@ -8,13 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowrank_blocks.linalg.gram import times
-from lowrank_blocks.linalg.lapack import reflected, reflectors
+from lowrank_blocks.linalg.lapack import eigenpairs, reflected, reflectors
 from lowrank_blocks.linalg.svd import lapack_svd
 from lowrank_blocks.linalg.threads import panels, parallel
 
 Array = NDArray[np.float64]
 
 _PANEL = 512  # columns of a block reflected at a time
+_LONG = 4  # times as long as wide: rows from which on their Gram matrix is the faster way to their SVD
+_ALIKE = 1024.0  # the largest square over the least, up to which it gives orthonormal rows
 
 
 @dataclass(frozen=True)
@@ -25,24 +27,46 @@ class Projection:
     ----------
     basis, values, rows : arrays
         Orthonormal columns, (k, r); singular values, (r,); orthonormal rows, (r, l).
+    skew : float
+        How far the rows are from orthonormal, ``||rows @ rows.T - 1||_F``; 0 stands for LAPACK's rounding.
     """
 
     basis: Array
     values: Array
     rows: Array
+    skew: float = 0.0
 
 
 def projected(block: Array, vectors: Array) -> Projection:
     """Project a block on the span of orthonormal columns."""
-    rotation, values, right = lapack_svd(times(block.T, vectors).T)
-    return Projection(vectors @ rotation, values, right)
+    rotation, values, rows, skew = _svd_of_few(times(block.T, vectors).T)
+    return Projection(vectors @ rotation, values, rows, skew)
+
+
+def _svd_of_few(rows: Array) -> tuple[Array, Array, Array, float]:
+    """Return the SVD of few long rows, and how far its right vectors are from orthonormal.
+
+    The product of the three is as exact as by LAPACK. Only the right vectors suffer from squares that are
+    far apart.
+    """
+    if rows.shape[1] >= _LONG * len(rows):
+        squares, rotation = eigenpairs(rows @ rows.T)
+        if 0 < squares[-1] <= _ALIKE * squares[0]:
+            turned = rotation.T @ rows
+            values = np.sqrt(np.einsum("ij,ij->i", turned, turned))
+            order = np.argsort(-values)  # rounding may exchange values that are nearly equal
+            values, right = values[order], turned[order] / values[order, None]
+            skew = np.linalg.norm(right @ right.T - np.eye(len(right)))
+            return rotation[:, order], values, right, float(skew)
+    return *lapack_svd(rows), 0.0
 
 
 def coupling(block: Array, part: Projection) -> float:
     """Return the norm of C, where the block is ``[[S, 0], [C, H]]`` and the part ``[[S, 0], [0, 0]]``.
 
     The bases begin with those of the part. Without C the singular values of the block would be those
-    of S and those of H; the least error at any rank differs from theirs by at most this norm.
+    of S and those of H; the least error at any rank differs from theirs by at most this norm. Rows that are
+    not quite orthonormal move it, and the block, by up to `Projection.skew` times the norm of the block.
     """
     return float(np.linalg.norm(times(block, part.rows.T) - part.basis * part.values))
 
