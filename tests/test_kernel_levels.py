@@ -1,5 +1,7 @@
 """Spectra of several levels: what one Gram matrix does not resolve is split off, and its bounds hold."""
 
+from dataclasses import replace
+
 import mpmath
 import numpy as np
 import pytest
@@ -77,6 +79,16 @@ def test_bounds_hold_where_dominant_values_are_split_off(matrix, count, angle):
     assume(found is not None)
     assert (np.diff(found.values) <= 0).all()
     assert all(off <= bound for off, bound in zip(truly_off(matrix, found), found.bounds, strict=True))
+
+
+def test_rows_that_are_not_orthonormal_are_counted():
+    """Twice as uncertain as the block and the coupling are by them."""
+    matrix = rotated(80, 90, np.append(np.full(6, 9.0), np.full(74, 1e-3)))
+    part = projection.projected(matrix, np.linalg.svd(matrix)[0][:, :6])
+    coupled = projection.coupling(matrix, part)
+    plain, skew = (levels._with_dominant(matrix, replace(part, skew=s), coupled, 1e-9) for s in (0.0, 1e-12))
+    added = (skew.bounds - plain.bounds) / np.linalg.norm(matrix)
+    np.testing.assert_allclose(added, 4e-12, rtol=1e-3)
 
 
 @pytest.mark.parametrize("name", SPECTRA)
