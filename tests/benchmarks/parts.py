@@ -32,6 +32,7 @@ from lowrank_blocks.linalg import (
     levels,
     projection,
     small,
+    stacks,
     values,
 )
 from lowrank_blocks.linalg import svd as long_blocks
@@ -76,7 +77,7 @@ def nothing(*_):
     """Stand for an attempt that finds nothing."""
 
 
-def never(*_):
+def never(*_, **__):
     """Stand for a test that is never passed."""
     return False
 
@@ -92,6 +93,8 @@ PARTS = (
          ("curve power", "curve steep")),
     Part("values", "stacks of small Gram matrices", ((values, "LEVELS_FROM", 0),),
          ("grid 8 flat", "rows of 64")),
+    Part("levels", "Gram matrices of many wide blocks", ((levels, "GRAM_MANY", EVERYWHERE),),
+         ("grid 32×16 flat",)),
     Part("leading", "Gram matrices for factors", ((leading, "SVD_BELOW", EVERYWHERE),),
          ("factors flat", "factors power", "grid 8 factors")),
     Part("leading", "some eigenvectors, not all", ((leading, "SUBSET_SHARE", EVERYWHERE),),
@@ -112,6 +115,10 @@ PARTS = (
          ("grid 32 factors", "grid 128 factors")),
     Part("addresses", "routines by address", ((addresses, "published", nothing),),
          ("curve flat", "grid 4 power", "factors flat", "grid 8 factors")),
+    Part("stacks", "few matrices by address", ((stacks, "ADDRESS_FROM", EVERYWHERE),),
+         ("grid 2 of a quarter", "grid 2 of a quarter, noise")),
+    Part("projection", "few long rows by Gram matrices", ((projection, "_LONG", EVERYWHERE),),
+         ("factors narrow", "factors narrow, small")),
     Part("projection", "reflections panel by panel", ((projection, "_PANEL", EVERYWHERE),),
          ("curve noise", "curve power")),
     Part("gram", "products panel by panel", ((gram, "_PANEL", EVERYWHERE), (gram, "_TALL_PANEL", EVERYWHERE)),
@@ -149,6 +156,9 @@ def cases(unit):
         "grid 4 noise": curve(noise, lb.Localized(4)),
         "grid 8 flat": curve(flat, lb.Localized(8)),
         "grid 32 flat": curve(flat, lb.Localized(32)),
+        "grid 32×16 flat": curve(flat, lb.Localized(32, 16)),
+        "grid 2 of a quarter": curve(flat[: unit // 4, : unit // 4], lb.Localized(2)),
+        "grid 2 of a quarter, noise": curve(noise[: unit // 4, : unit // 4], lb.Localized(2)),
         "rows of 64": curve(flat, lb.Localized(16, 2)),
         "factors flat": best(flat, unit // 64),
         "factors power": best(power, unit // 64),
