@@ -1,4 +1,4 @@
-"""All calls of LAPACK and BLAS in the package, except products of matrices.
+"""LAPACK and BLAS on one matrix at a time, except products of matrices; `stacks` has stacks of them.
 
 numpy has the common factorisations. Other routines are called by the addresses that scipy publishes
 (`addresses`), and by scipy's wrappers where these do not fit.
