@@ -49,9 +49,10 @@ def _svd_of_few(rows: Array) -> tuple[Array, Array, Array, float]:
     The product of the three is as exact as by LAPACK. Only the right vectors suffer from squares that are
     far apart.
     """
-    if rows.shape[1] >= _LONG * len(rows):
-        squares, rotation = eigenpairs(rows @ rows.T)
-        if 0 < squares[-1] <= _ALIKE * squares[0]:
+    product = rows @ rows.T if rows.shape[1] >= _LONG * len(rows) else None
+    if product is not None and _alike(product.diagonal()):  # the squares are at least as far apart
+        squares, rotation = eigenpairs(product)
+        if _alike(squares):
             turned = rotation.T @ rows
             values = np.sqrt(np.einsum("ij,ij->i", turned, turned))
             order = np.argsort(-values)  # rounding may exchange values that are nearly equal
@@ -59,6 +60,10 @@ def _svd_of_few(rows: Array) -> tuple[Array, Array, Array, float]:
             skew = np.linalg.norm(right @ right.T - np.eye(len(right)))
             return rotation[:, order], values, right, float(skew)
     return *lapack_svd(rows), 0.0
+
+
+def _alike(squares: Array) -> bool:
+    return bool(0 < squares.max() <= _ALIKE * squares.min())
 
 
 def coupling(block: Array, part: Projection) -> float:

@@ -124,8 +124,9 @@ def block_spectra(
             rest = np.arange(len(group.chosen))
             if group.gram and len(rest) >= _SAMPLED:
                 tried = group.norms.argsort()[[len(rest) // 2, -1]]
-                found.append(solve((group, tried)))
-                group = replace(group, gram="lapack" not in found[-1][1].methods)
+                shown = parallel(solve, [(group, tried[:1]), (group, tried[1:])])
+                group = replace(group, gram=all(solved.methods == ["gram"] for _, solved in shown))
+                found += shown
                 rest = np.delete(rest, tried)
             cases += [(group, slab) for slab in slabs(rest, group.shape)]
         alone = [case for case in cases if case[0].alone]
