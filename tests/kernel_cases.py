@@ -123,3 +123,8 @@ def each_block(found):
     """Return the factors, the error and the excess of every block."""
     each = zip(found.factors, found.error, found.excess, strict=True)
     return [SimpleNamespace(factors=f, error=error, excess=excess) for f, error, excess in each]
+
+
+def symmetric(side, seed=None):
+    rng = np.random.default_rng(side if seed is None else seed)
+    return np.cov(rng.standard_normal((side, side + 9))).reshape(side, side)

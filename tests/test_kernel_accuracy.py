@@ -202,7 +202,7 @@ def test_the_largest_of_many_is_not_the_only_one_tried():
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
 def test_many_blocks_of_narrow_floats(dtype):
-    """They are widened before one of them is tried; the squares of these overflow in float16."""
+    """They are widened before two of them are tried; the squares of these overflow in float16."""
     ml_dtypes = pytest.importorskip("ml_dtypes")
     kind = ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype
     matrix = (300 * np.random.default_rng(9).standard_normal((960, 640))).astype(kind)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from lowrank_blocks._results import ReadOnly, lock_all
 from lowrank_blocks._validation import Matrix, Shape
 from lowrank_blocks.linalg.bounds import PROMISE_DOUBLE, gram_error, lapack_norm
+from lowrank_blocks.linalg.energies import energy
 from lowrank_blocks.linalg.gram import flat
 from lowrank_blocks.linalg.levels import by_gram, gram_pays
 from lowrank_blocks.linalg.scaling import common_exponent, raised, scaled, stacked
@@ -161,18 +162,13 @@ class _Group:
         """Return a group with the norms that it needs."""
         first = flat(blocks[int(chosen[0])])
         gram = gram_pays(*first.shape, many=len(chosen) >= _SAMPLED)
-        each = (_norm(scaled(blocks[k], exponent)) for k in chosen.tolist() if gram)
+        each = (math.sqrt(energy(scaled(blocks[k], exponent))) for k in chosen.tolist() if gram)
         return cls(chosen, (first.shape[0], first.shape[1]), gram, np.fromiter(each, np.float64))
 
     @property
     def alone(self) -> bool:
         """Whether it is one large block, over which all workers are spread."""
         return self.gram and len(self.chosen) == 1 and self.shape[0] >= _ALONE_FROM
-
-
-def _norm(block: Spectrum) -> float:
-    """Return the norm of a block, not as surely as `energy`: limits do not have to be exact."""
-    return math.sqrt(np.einsum("ij,ij->", block, block))
 
 
 def _in_order(found: Sequence[tuple[Indices, _Solved]]) -> BlockSpectra:
