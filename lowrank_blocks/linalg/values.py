@@ -61,14 +61,16 @@ class BlockSpectra(ReadOnly):
         return self.values.tail_energies()
 
     @classmethod
-    def joined(cls, parts: Sequence[BlockSpectra]) -> BlockSpectra:
-        """Return what is known of some blocks and then of others."""
-        return cls(
-            Ragged.joined([part.values for part in parts]),
-            np.concatenate([part.bounds for part in parts]),
-            np.concatenate([part.norm_bounds for part in parts]),
-            tuple(method for part in parts for method in part.methods),
+    def gathered(cls, parts: Sequence[tuple[Indices, BlockSpectra]]) -> BlockSpectra:
+        """Return what is known of blocks, some at a time with their places, in the order of these."""
+        order, found = np.concatenate([places for places, _ in parts]), [known for _, known in parts]
+        joined = cls(
+            Ragged.joined([known.values for known in found]),
+            np.concatenate([known.bounds for known in found]),
+            np.concatenate([known.norm_bounds for known in found]),
+            tuple(method for known in found for method in known.methods),
         )
+        return joined if (order[1:] > order[:-1]).all() else joined.chosen(np.argsort(order))
 
     def chosen(self, places: Indices) -> BlockSpectra:
         """Return what is known of some of the blocks, in the order of their places."""
@@ -85,9 +87,10 @@ class _Solved:
     methods: list[str]
 
     @property
-    def ragged(self) -> Ragged:
-        """The values, block by block."""
-        return Ragged(self.values.ravel(), np.full(len(self.values), self.values.shape[1]))
+    def spectra(self) -> BlockSpectra:
+        """The same, block by block."""
+        values = Ragged(self.values.ravel(), np.full(len(self.values), self.values.shape[1]))
+        return BlockSpectra(values, self.bounds[0], self.bounds[1], tuple(self.methods))
 
 
 def block_spectra(
@@ -133,7 +136,7 @@ def block_spectra(
         alone = [case for case in cases if case[0].alone]
         found += [solve(case) for case in alone]
         found += parallel(solve, [case for case in cases if not case[0].alone])
-    return _in_order(found)
+    return BlockSpectra.gathered([(chosen, solved.spectra) for chosen, solved in found])
 
 
 @dataclass(frozen=True)
@@ -169,16 +172,6 @@ class _Group:
     def alone(self) -> bool:
         """Whether it is one large block, over which all workers are spread."""
         return self.gram and len(self.chosen) == 1 and self.shape[0] >= _ALONE_FROM
-
-
-def _in_order(found: Sequence[tuple[Indices, _Solved]]) -> BlockSpectra:
-    """Return what was found in the order of the blocks."""
-    order = np.concatenate([chosen for chosen, _ in found])
-    bounds = np.concatenate([solved.bounds for _, solved in found], axis=1)
-    methods = tuple(method for _, solved in found for method in solved.methods)
-    values = Ragged.joined([solved.ragged for _, solved in found])
-    spectra = BlockSpectra(values, bounds[0], bounds[1], methods)
-    return spectra if (order[1:] > order[:-1]).all() else spectra.chosen(np.argsort(order))
 
 
 def singular_values(blocks: Sequence[Matrix], exponent: int = 0) -> Ragged:

@@ -104,12 +104,15 @@ class Rectangles:
         alike: dict[Pair, list[int]] = {}
         for k, (i, j, _, _) in enumerate(places):
             alike.setdefault((i, j), []).append(k)
-        found = [
-            self.spectra[pair].chosen(np.array([self._index(places[k]) for k in group]))
-            for pair, group in alike.items()
-        ]
-        order = np.concatenate([np.array(group) for group in alike.values()])
-        return BlockSpectra.joined(found).chosen(np.argsort(order))
+        return BlockSpectra.gathered(
+            [
+                (
+                    np.array(group),
+                    self.spectra[pair].chosen(np.array([self._index(places[k]) for k in group])),
+                )
+                for pair, group in alike.items()
+            ]
+        )
 
     def ledger(self, places: Sequence[Place], outside: float = 0.0) -> Ledger:
         """Return the ledger of disjoint rectangles with some energy outside of them."""
