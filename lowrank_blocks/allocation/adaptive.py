@@ -103,7 +103,8 @@ class Adaptive(Allocation):
         """Buy all positive values in order of energy per stored number: optimal at every count spent."""
         if self.dense:
             return steps_with_dense(_offering(offer))
-        values, energies, costs = offer.spectra.flat, offer.energies.flat, offer.costs
+        values, costs = offer.spectra.flat, offer.costs
+        energies = np.square(values)
         bought = int(np.count_nonzero(energies))
         if (costs == costs[0]).all():
             return costs[0] * np.arange(bought + 1), tail_energy(np.sort(values)[::-1][:bought])

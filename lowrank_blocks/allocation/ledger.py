@@ -40,7 +40,7 @@ class Ledger(ReadOnly):
     @cached_property
     def norm(self) -> float:
         """Frobenius norm."""
-        return self.error(np.zeros_like(self.costs))
+        return math.sqrt(self.outside + float(self.in_unit(self.offer.whole).sum()))
 
     def left(self, ranks: Ranks) -> NDArray[np.float64]:
         """Return the energy that ranks leave of every block."""

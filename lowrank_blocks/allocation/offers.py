@@ -89,10 +89,15 @@ class Offer(ReadOnly):
         """Energy left by every rank of every block."""
         return self.spectra.tail_energies()
 
+    @property
+    def whole(self) -> NDArray[np.float64]:
+        """Energy of every block."""
+        return self.tails.flat[self.tails.starts]
+
     @cached_property
     def total(self) -> float:
         """Energy of all blocks."""
-        return float(self.tails.at(np.zeros_like(self.costs)).sum())
+        return float(self.whole.sum())
 
     def discarded(self, ranks: Ranks) -> float:
         """Return the share of the energy of all blocks that ranks discard."""

@@ -33,7 +33,7 @@ from lowrank_blocks.linalg.bounds import (
 from lowrank_blocks.linalg.eigen import Tridiagonal
 from lowrank_blocks.linalg.energies import UNIT, energy, tail_energy
 from lowrank_blocks.linalg.gram import flat, gram, times
-from lowrank_blocks.linalg.lapack import orthonormal_columns
+from lowrank_blocks.linalg.lapack import eigenpairs, orthonormal_columns
 from lowrank_blocks.linalg.projection import Projection, coupling, projected, without
 from lowrank_blocks.linalg.svd import lapack_values
 
@@ -214,12 +214,13 @@ def _by_dominant(rows: Array, allowed: float) -> Solved | None:
 def _spanning_columns(rows: Array, unresolved: float) -> Array | None:
     """Return columns that span nearly all of a block, by some of its rows; None if it takes many."""
     some = rows[:: len(rows) // _SAMPLE][:_SAMPLE]
-    sample = Tridiagonal(gram(some))
-    left = np.cumsum(sample.values[::-1])[::-1]
+    values, vectors = eigenpairs(gram(some))
+    left = np.cumsum(values)[::-1]
     least = int(np.count_nonzero(left > unresolved * len(some) / len(rows)))
     if not 0 < least <= _DOMINANT:
         return None
-    return times(rows, some.T @ sample.vectors(0, _widest_gap(sample.values, least, _DOMINANT)))
+    count = _widest_gap(values[::-1], least, _DOMINANT)
+    return times(rows, some.T @ vectors[:, : -count - 1 : -1])
 
 
 def _with_dominant(rows: Array, part: Projection, coupled: float, allowed: float) -> Solved | None:
