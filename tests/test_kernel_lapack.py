@@ -183,6 +183,18 @@ def test_a_product_less_a_matrix(shape, order, lapack_route):
     assert (columns == kept).all()
 
 
+@pytest.mark.parametrize("shape", [(60, 5), (40, 40), (7, 1)])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_basis_of_what_columns_span(shape, order, lapack_route):
+    columns = np.asarray(np.random.default_rng(6).standard_normal(shape), order=order)
+    kept = columns.copy()
+    basis = lapack.spanned(columns)
+    assert (columns == kept).all()
+    np.testing.assert_allclose(basis.T @ basis, np.eye(shape[1]), rtol=0, atol=1e-14)
+    expected = np.linalg.qr(columns)[0]
+    np.testing.assert_allclose(basis @ basis.T, expected @ expected.T, rtol=0, atol=1e-13)
+
+
 def test_reflectors_are_read_only(lapack_route):
     """Several threads reflect with the same ones at once, and LAPACK writes on those that it is given."""
     rng = np.random.default_rng(3)

@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 Arguments = bytes | int | float | tuple[NDArray[Any], int]
 
 SIGNATURES = {  # c: char, d: double, s: single, i: int; the last one of LAPACK's is the status
+    "dgeqrf": "iididdii",
     "dgesdd": "ciididdididiii",
+    "dorgqr": "iiididdii",
     "dormqr": "cciiididdidii",
     "dormtr": "ccciididdidii",
     "dpotrf": "cidii",
@@ -110,9 +112,9 @@ def _passed(name: str, kind: str, argument: Arguments) -> Any:
     raise TypeError(f"{name} takes no {argument!r} for an argument of kind {kind!r}.")
 
 
-def _address(array: NDArray[Any]) -> int:
-    """Return ``array.ctypes.data``, four times as fast where there is anything."""
-    return ctypes.addressof(ctypes.c_char.from_buffer(array.data)) if array.size else array.ctypes.data
+def _address(array: Any) -> int:
+    """Return ``array.ctypes.data`` of a writable array, which makes three Python objects on its way."""
+    return ctypes.addressof(ctypes.c_char.from_buffer(array)) if array.size else int(array.ctypes.data)
 
 
 def empty(length: int, dtype: Any = np.float64) -> tuple[NDArray[Any], int]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 UNIT = 2.0**-53
-_PIECE = 256  # squares that are summed as one
+_PIECE = 128  # squares that are summed as one; with more, numpy keeps Python's lock for blocks of 256 rows
 _PAIRWISE = 16.0  # error of numpy's pairwise sum of the pieces, in units of UNIT
 _RUNNING = 256  # squares up to so many are summed one after another
 

@@ -50,10 +50,31 @@ def triangular_form(stack: Array) -> tuple[Array, Array]:
     return basis, triangle
 
 
+def spanned(columns: Array) -> Array:
+    """Return an orthonormal basis of (k, r) tall columns, as `orthonormal_columns` does.
+
+    numpy keeps Python's lock meanwhile, so threads that split dominant values off would wait for each other.
+    """
+    rows, factors = reflectors(columns)
+    (count, side), work = rows.shape, empty(WORK * len(rows))
+    matrix = (rows, count * side), side, (factors, count)
+    status = call("dorgqr", side, count, count, *matrix, work, work[1])
+    if status is None:
+        return orthonormal_columns(columns)
+    must_succeed("dorgqr", status)
+    return rows.T
+
+
 def reflectors(columns: Array) -> tuple[Array, Array]:
-    """Return reflectors that turn (k, r) orthonormal columns onto the axes, as rows, and their factors."""
-    rows, factors = np.linalg.qr(columns, mode="raw")
-    return np.ascontiguousarray(rows), factors
+    """Return reflectors, as rows, that turn the span of (k, r) columns onto the axes, and their factors."""
+    (side, count), rows = columns.shape, columns.T.copy()
+    factors, work = empty(count), empty(WORK * count)
+    status = call("dgeqrf", side, count, (rows, count * side), side, factors, work, work[1])
+    if status is None:
+        found, scales = np.linalg.qr(columns, mode="raw")
+        return np.ascontiguousarray(found), scales
+    must_succeed("dgeqrf", status)
+    return rows, factors[0]
 
 
 def reflected(block: Array, rows: Array, factors: Array) -> Array:

@@ -33,7 +33,7 @@ from lowrank_blocks.linalg.bounds import (
 from lowrank_blocks.linalg.eigen import Tridiagonal
 from lowrank_blocks.linalg.energies import UNIT, energy, tail_energy
 from lowrank_blocks.linalg.gram import flat, gram, times
-from lowrank_blocks.linalg.lapack import eigenpairs, orthonormal_columns
+from lowrank_blocks.linalg.lapack import spanned
 from lowrank_blocks.linalg.projection import Projection, coupling, projected, without
 from lowrank_blocks.linalg.svd import lapack_values
 
@@ -89,7 +89,7 @@ def by_svd(rows: Array) -> Solved:
     return Solved(values, np.full(len(values), bound), "lapack")
 
 
-def by_gram(rows: Array, allowed: float) -> Solved:
+def by_gram(rows: Array, allowed: float, norm: float | None = None) -> Solved:
     """Solve a block by Gram matrices, and by LAPACK's SVD where no level of them is accurate enough.
 
     Parameters
@@ -98,9 +98,11 @@ def by_gram(rows: Array, allowed: float) -> Solved:
         Smaller side first; its squares neither overflow nor vanish.
     allowed : float
         The error allowed of the root of any tail energy.
+    norm : float, optional
+        Frobenius norm of the block, where it is known.
     """
     try:
-        found = _by_dominant(rows, allowed) or _by_one(rows, allowed)
+        found = _by_dominant(rows, allowed, norm) or _by_one(rows, allowed)
     except np.linalg.LinAlgError:
         return by_svd(rows)
     return found if found and (found.bounds <= allowed).all() else by_svd(rows)
@@ -191,17 +193,17 @@ def _dominant_to_split(values: Array, shape: tuple[int, ...], resolved: int, all
     return None
 
 
-def _by_dominant(rows: Array, allowed: float) -> Solved | None:
+def _by_dominant(rows: Array, allowed: float, norm: float | None) -> Solved | None:
     """Split off a few dominant values, if a Gram matrix would not resolve the others."""
     if len(rows) < DOMINANT_FROM or allowed == 0:
         return None
-    total = energy(rows)
+    total = energy(rows) if norm is None else norm**2
     unresolved = unresolved_energy(total, rows.shape, allowed)
     columns = _spanning_columns(rows, unresolved)
     if columns is None:
         return None
     for _ in range(_POWERS):
-        part = projected(rows, orthonormal_columns(columns))
+        part = projected(rows, spanned(columns))
         columns = times(rows, part.rows.T)
         coupled = float(np.linalg.norm(columns - part.basis * part.values))
         if total - float(part.values @ part.values) > unresolved:
@@ -214,13 +216,12 @@ def _by_dominant(rows: Array, allowed: float) -> Solved | None:
 def _spanning_columns(rows: Array, unresolved: float) -> Array | None:
     """Return columns that span nearly all of a block, by some of its rows; None if it takes many."""
     some = rows[:: len(rows) // _SAMPLE][:_SAMPLE]
-    values, vectors = eigenpairs(gram(some))
-    left = np.cumsum(values)[::-1]
+    sample = Tridiagonal(gram(some))
+    left = np.cumsum(sample.values[::-1])[::-1]
     least = int(np.count_nonzero(left > unresolved * len(some) / len(rows)))
     if not 0 < least <= _DOMINANT:
         return None
-    count = _widest_gap(values[::-1], least, _DOMINANT)
-    return times(rows, some.T @ vectors[:, : -count - 1 : -1])
+    return times(rows, some.T @ sample.vectors(0, _widest_gap(sample.values, least, _DOMINANT)))
 
 
 def _with_dominant(rows: Array, part: Projection, coupled: float, allowed: float) -> Solved | None:

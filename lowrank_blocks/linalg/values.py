@@ -203,7 +203,8 @@ def _by_gram(
     rows = [scaled(flat(block), power) for block, power in zip(blocks, own, strict=True)]
     if len(rows[0]) < LEVELS_FROM:
         return _shifted(*_by_stack(rows, limits), shift)
-    found = [by_gram(r, float(limit)) for r, limit in zip(rows, limits, strict=True)]
+    known = [norm if power == exponent else None for norm, power in zip(norms, own, strict=True)]
+    found = [by_gram(*case) for case in zip(rows, limits.tolist(), known, strict=True)]
     values, bounds = (np.array(parts) for parts in zip(*((f.values, f.bounds) for f in found), strict=True))
     return _shifted(values, _worst_and_first(bounds), [f.method for f in found], shift)
 
