@@ -63,19 +63,14 @@ class BlockSpectra(ReadOnly):
     @classmethod
     def gathered(cls, parts: Sequence[tuple[Indices, BlockSpectra]]) -> BlockSpectra:
         """Return what is known of blocks, some at a time with their places, in the order of these."""
-        found = [known for _, known in parts]
+        order, found = np.concatenate([places for places, _ in parts]), [known for _, known in parts]
         joined = cls(
             Ragged.joined([known.values for known in found]),
             np.concatenate([known.bounds for known in found]),
             np.concatenate([known.norm_bounds for known in found]),
             tuple(method for known in found for method in known.methods),
         )
-        return joined.moved([places for places, _ in parts])
-
-    def moved(self, places: Sequence[Indices]) -> BlockSpectra:
-        """Return what is known of blocks in their order, from where they stand in it, some at a time."""
-        order = np.concatenate(places)
-        return self if (order[1:] > order[:-1]).all() else self.chosen(np.argsort(order))
+        return joined if (order[1:] > order[:-1]).all() else joined.chosen(np.argsort(order))
 
     def chosen(self, places: Indices) -> BlockSpectra:
         """Return what is known of some of the blocks, in the order of their places."""
@@ -91,13 +86,11 @@ class _Solved:
     bounds: Spectrum
     methods: list[str]
 
-    @staticmethod
-    def joined(found: Sequence[_Solved]) -> BlockSpectra:
-        """Return what is known of several, one after another."""
-        widths, counts = zip(*((one.values.shape[1], len(one.values)) for one in found), strict=True)
-        values = Ragged(np.concatenate([one.values.ravel() for one in found]), np.repeat(widths, counts))
-        bounds, norm_bounds = np.concatenate([one.bounds for one in found], axis=1)
-        return BlockSpectra(values, bounds, norm_bounds, tuple(m for one in found for m in one.methods))
+    @property
+    def spectra(self) -> BlockSpectra:
+        """The same, block by block."""
+        values = Ragged(self.values.ravel(), np.full(len(self.values), self.values.shape[1]))
+        return BlockSpectra(values, self.bounds[0], self.bounds[1], tuple(self.methods))
 
 
 def block_spectra(
@@ -143,7 +136,7 @@ def block_spectra(
         alone = [case for case in cases if case[0].alone]
         found += [solve(case) for case in alone]
         found += parallel(solve, [case for case in cases if not case[0].alone])
-    return _Solved.joined([solved for _, solved in found]).moved([chosen for chosen, _ in found])
+    return BlockSpectra.gathered([(chosen, solved.spectra) for chosen, solved in found])
 
 
 @dataclass(frozen=True)
