@@ -9,7 +9,16 @@ from kernel_cases import each_block, exact_tails, gesvd_tails, hard_matrices, ro
 from registry import examples
 
 import lowrank_blocks as lb
-from lowrank_blocks.linalg import eigen, gram, krylov, leading, leading_factors, levels, tail_energy, values
+from lowrank_blocks.linalg import (
+    eigen,
+    gram,
+    leading,
+    leading_factors,
+    levels,
+    questions,
+    tail_energy,
+    values,
+)
 from lowrank_blocks.linalg.bounds import added, eigen_sum, gram_error
 from lowrank_blocks.linalg.energies import UNIT
 
@@ -63,7 +72,7 @@ def test_bounds_of_factors_hold(matrix, rank):
     """The residual of factors from a Gram matrix is above the optimum by at most their excess."""
     rank = min(rank, len(matrix) - 1)
     true = exact_tails(matrix)[rank]
-    question = leading._Question(matrix, rank, np.inf, None)
+    question = questions.Question(matrix, rank, np.inf, None)
     values, vectors = leading._top_eigenpairs(gram.gram(matrix, both_halves=True), rank)
     for tolerance in (1e-15, 1.0):
         question.tolerance = tolerance
@@ -118,27 +127,15 @@ def test_lanczos_serves_large_blocks(monkeypatch):
         assert made.relative_error == pytest.approx(tails[4] / tails[0], rel=0, abs=1e-12)
 
 
-@pytest.mark.parametrize("name", sorted(set(hard_matrices(4, 4)) - {"repeated", "ones", "one entry", "zero"}))
-def test_a_krylov_basis_is_orthonormal(name):
-    """To rounding at every look, unless the first images span all that the matrix has."""
-    block = hard_matrices(200, 220)[name]
-    for basis, images in krylov._krylov(gram.gram(block, both_halves=True), 8):
-        eye = np.eye(basis.shape[1])
-        np.testing.assert_allclose(basis.T @ basis, eye, rtol=0, atol=1e-14)
-        np.testing.assert_allclose(
-            images, block @ (block.T @ basis), rtol=0, atol=1e-11 * np.abs(images).max()
-        )
-
-
 def test_vectors_that_are_not_the_leading_ones_are_refused():
     """Exact singular vectors leave no coupling, whichever they are: only the leading ones may pass."""
     matrix = hard_matrices(80, 80)["power law"]
     u = np.linalg.svd(matrix)[0]
-    question = leading._Question(matrix, 4, 1e-10, None)
+    question = questions.Question(matrix, 4, 1e-10, None)
     assert question.certified(u[:, 1:5], "gram", lambda _: np.inf) is None
     tails, exponent = gesvd_tails(matrix)
-    known = leading.Known(np.ldexp(tails[4], exponent), 1e-14)
-    question = leading._Question(matrix, 4, 1e-10, known)
+    known = questions.Known(np.ldexp(tails[4], exponent), 1e-14)
+    question = questions.Question(matrix, 4, 1e-10, known)
     assert question.certified(u[:, 1:5], "gram", lambda _: np.inf) is None
     assert question.certified(u[:, :4], "gram", lambda _: np.inf) is not None
 
@@ -149,7 +146,7 @@ def test_what_vectors_miss_is_measured(gap):
     values = np.append([1.0, 1 - gap], 1e-3 / np.arange(1, 79))
     matrix = rotated(80, 90, values)
     u = np.linalg.svd(matrix)[0]
-    question = leading._Question(matrix, 1, 1e-10, None)
+    question = questions.Question(matrix, 1, 1e-10, None)
     squares = np.linalg.eigvalsh(matrix @ matrix.T)[:-2:-1]
     found = question.certified(u[:, 1:2], "gram", lambda made: question.missed(made.error, squares))
     left = np.sqrt(np.sum(values[1:] ** 2) + np.array([0.0, 1 - (1 - gap) ** 2]))
@@ -165,7 +162,7 @@ def test_what_eigenvalues_lack_is_charged():
     """They may be as wrong as a Gram matrix allows: what is missed is no less for that."""
     values = np.append([1.0, 1 - 1e-11], 1e-4 / np.arange(1, 999))
     matrix = np.diag(values)
-    question = leading._Question(matrix, 1, 1e-10, None)
+    question = questions.Question(matrix, 1, 1e-10, None)
     lacking = eigen_sum(np.array([1.0]), question.norm**2, matrix.shape, 1)
     error = np.sqrt(np.sum(values**2) - values[1] ** 2)
     assert 0 < lacking < 1e-13
@@ -191,49 +188,6 @@ def one_by_one(numbers):
     return np.cumsum([0.0, *numbers])[-1]
 
 
-def test_lanczos_that_misses_a_vector_is_refused():
-    """A proof by Cholesky fails when a larger eigenvalue was left out."""
-    s = 1.0 / np.arange(1, 201)
-    u = np.linalg.qr(np.random.default_rng(3).standard_normal((200, 200)))[0]
-    matrix = (u * s**2) @ u.T
-    whole = krylov.Ritz(u[:, :4], s[:4] ** 2, np.zeros(4))
-    missing = krylov.Ritz(u[:, [0, 1, 3, 4]], s[[0, 1, 3, 4]] ** 2, np.zeros(4))
-    assert krylov.missed_energy(matrix.copy(), whole, (200, 200), 1e-10) < 1e-9
-    assert krylov.missed_energy(matrix.copy(), missing, (200, 200), 1e-10) == np.inf
-
-
-@pytest.mark.parametrize("rank", [1, 4, 12])
-def test_nothing_is_beyond_what_lanczos_leaves(rank):
-    """The bound from norms holds for the complement, and is infinite where a large value is hidden."""
-    proved = 0
-    for name, block in hard_matrices(200, 220).items():
-        exponent = 2 * (int(np.frexp(np.abs(block).max())[1]) // 2)
-        matrix = gram.gram(np.ldexp(block, -exponent), both_halves=True)
-        ritz = krylov.leading_ritz(matrix, rank, 1.0)
-        if ritz is None or not np.isfinite(ritz.beyond):
-            continue
-        outside = np.linalg.svd(ritz.vectors, full_matrices=True)[0][:, rank:]
-        largest = np.linalg.eigvalsh(outside.T @ matrix @ outside)[-1]
-        assert largest <= ritz.beyond, name
-        proved += ritz.beyond <= ritz.values[-1]
-    assert proved >= 2
-
-
-@pytest.mark.parametrize("hidden", [1.0, 0.05, 0.011])
-def test_what_the_krylov_space_misses_shows_in_the_norm(hidden):
-    """A larger value on a vector that the whole space is orthogonal to: no bound below it."""
-    block = hard_matrices(200, 220)["power law"]
-    u, s, _ = np.linalg.svd(block)
-    matrix = (u[:, :-1] * s[:-1] ** 2) @ u[:, :-1].T / s[0] ** 2
-    basis, images = next(krylov._krylov(matrix, 8))
-    ritz, others = krylov._rayleigh_ritz(basis, images, 8)
-    energy = float(np.sum(s[:-1] ** 4)) / s[0] ** 4
-    assert krylov._beyond(ritz, others, basis, images, energy) == ritz.values[-1]
-    assert krylov._beyond(ritz, others, basis, images, energy + hidden**2) >= hidden
-    basis[:, -1] = basis[:, 0]
-    assert krylov._beyond(ritz, others, basis, images, energy) == np.inf
-
-
 def test_eigenvectors_that_are_not_found_are_no_harm(monkeypatch):
     """Where LAPACK's eigenvalue routines do not converge, its SVD solves the block."""
 
@@ -257,18 +211,6 @@ def test_eigenvectors_that_are_not_found_are_no_harm(monkeypatch):
     parts = lb.decompose(small, lb.Global())
     assert (exact.accuracy.methods, parts.accuracy.methods) == (("gram",), ("lapack",))
     np.testing.assert_allclose(parts.spectra[0], exact.spectra[0], rtol=0, atol=1e-12)
-
-
-def test_a_start_block_that_sees_nothing_is_no_harm(monkeypatch):
-    """If the fixed start block is orthogonal to all leading vectors, they are found nevertheless."""
-    monkeypatch.setattr(leading, "LANCZOS_FROM", 150)
-    start = np.linalg.qr(np.random.default_rng(0).standard_normal((200, 8)))[0]
-    rest = np.linalg.svd(start.T)[2][8:].T
-    spectrum = 1.0 / np.arange(1, 193)
-    hidden = (rest * spectrum) @ rest.T + 0.01 * start @ start.T
-    made = lb.approximate(hidden, lb.Global(), lb.rank_budget(hidden.shape, 4))
-    tails, _ = gesvd_tails(hidden)
-    assert made.relative_error == pytest.approx(tails[4] / tails[0], rel=0, abs=1e-12)
 
 
 def test_accuracy_reads_well():

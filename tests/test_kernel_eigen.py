@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from kernel_cases import hard_matrices, rotated, steady
 
-from lowrank_blocks.linalg import leading, projection
+from lowrank_blocks.linalg import leading, projection, questions
 from lowrank_blocks.linalg.eigen import Tridiagonal
 
 pytestmark = pytest.mark.usefixtures("lapack_route")
@@ -131,7 +131,7 @@ def test_skew_of_the_right_vectors_is_certified(monkeypatch):
         monkeypatch.setattr(
             projection, "_svd_of_few", lambda rows, s=skew, solve=solve: (*solve(rows)[:3], s)
         )
-        question = leading._Question(block, 3, 1e-9, None)
+        question = questions.Question(block, 3, 1e-9, None)
         made = question.project(np.linalg.svd(block)[0][:, :3], "gram")
         answers.append(question.by_coupling(made))
         monkeypatch.undo()

@@ -31,10 +31,11 @@ SIGNATURES = {  # c: char, d: double, s: single, i: int; the last one of LAPACK'
     "dsyrk": "cciiddiddi",
     "dsytrd": "cididdddii",
 }
-_LEADING = ("dormtr", "dstein", "dsterf", "dsytrd")  # called in single precision, too
-SIGNATURES |= {f"s{name[1:]}": SIGNATURES[name].replace("d", "s") for name in _LEADING}
-_BLAS = ("dsyrk",)
+_BOTH = "dgeqrf", "dorgqr", "dormtr", "dpotrf", "dstein", "dsterf", "dsyrk", "dsytrd"  # in single, too
+SIGNATURES |= {f"s{name[1:]}": SIGNATURES[name].replace("d", "s") for name in _BOTH}
+_BLAS = ("dsyrk", "ssyrk")
 WORK = 64  # numbers of work space a row; the blocked routines are fastest from 38 on
+_REALS = {"d": ctypes.c_double, "s": ctypes.c_float}
 _NUMBERS = {"d": np.dtype(np.float64), "s": np.dtype(np.float32), "i": np.dtype(np.intc)}
 
 
@@ -105,8 +106,8 @@ def _passed(name: str, kind: str, argument: Arguments) -> Any:
         return _address(array)
     if kind == "c" and isinstance(argument, bytes):
         return argument
-    if kind == "d" and isinstance(argument, float):
-        return ctypes.byref(ctypes.c_double(argument))
+    if kind in _REALS and isinstance(argument, float):
+        return ctypes.byref(_REALS[kind](argument))
     if kind == "i" and isinstance(argument, int) and argument == ctypes.c_int(argument).value:
         return ctypes.byref(ctypes.c_int(argument))
     raise TypeError(f"{name} takes no {argument!r} for an argument of kind {kind!r}.")

@@ -51,8 +51,8 @@ class Accuracy:
     methods : tuple of str
         One a block: ``"lapack"`` (SVD), ``"norm"`` (the only singular value of a block of one row or
         column), ``"gram"`` (the Gram matrix of the smaller side, and further Gram matrices of what it
-        does not resolve), ``"single"`` (vectors of the Gram matrix of a narrow source in single precision,
-        proved in double), ``"lanczos"`` (block Lanczos, proved to have missed nothing) or ``"zero"`` (the
+        does not resolve), ``"single"`` (vectors of a narrow source in single precision, proved in
+        double), ``"lanczos"`` (block Lanczos, proved to have missed nothing) or ``"zero"`` (the
         norm alone).
     bounds : tuple of float
         One a block, in the units of the matrix. For a `Decomposition`: how far the error of the block

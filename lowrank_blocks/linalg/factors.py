@@ -12,8 +12,9 @@ from lowrank_blocks._validation import Matrix, Shape, is_narrow
 from lowrank_blocks.linalg.bounds import PROMISE_DOUBLE
 from lowrank_blocks.linalg.energies import energy, norm_rounding
 from lowrank_blocks.linalg.gram import flat
-from lowrank_blocks.linalg.leading import SVD_BELOW, Known, leading
+from lowrank_blocks.linalg.leading import SVD_BELOW, leading
 from lowrank_blocks.linalg.packed import Factors, Pack
+from lowrank_blocks.linalg.questions import Known
 from lowrank_blocks.linalg.scaling import common_exponent, raised, scaled, stacked
 from lowrank_blocks.linalg.sequences import BlockSequence, Indices
 from lowrank_blocks.linalg.single import in_single

@@ -41,14 +41,14 @@ def gram(rows: NDArray[Any], *, both_halves: bool = False) -> NDArray[Any]:
     return product
 
 
-def times(square: Array, columns: Array) -> Array:
-    """Return ``square @ columns``, panel by panel."""
-    product = np.empty((len(square), columns.shape[1]))
+def times(matrix: NDArray[Any], columns: NDArray[Any]) -> NDArray[Any]:
+    """Return ``matrix @ columns``, of one precision, panel by panel."""
+    product = np.empty((len(matrix), columns.shape[1]), matrix.dtype)
 
     def fill(panel: slice) -> None:
-        np.matmul(square[panel], columns, out=product[panel])
+        np.matmul(matrix[panel], columns, out=product[panel])
 
-    parallel(fill, panels(len(square), _TALL_PANEL))
+    parallel(fill, panels(len(matrix), _TALL_PANEL))
     return product
 
 
@@ -70,3 +70,17 @@ def residual(rows: Array, basis: Array, coordinates: Array) -> Array:
         return residual(rows.T, coordinates.T, basis.T).T
     product = basis @ coordinates
     return np.subtract(rows, product, out=product)
+
+
+def residual_in(rows: Array, basis: Array, coordinates: Array, exponent: int, dtype: Any) -> NDArray[Any]:
+    """Return ``(rows - basis @ coordinates) / 2**exponent`` in a precision, in the order of the rows."""
+    if by_columns(rows):
+        return residual_in(rows.T, coordinates.T, basis.T, exponent, dtype).T
+    left = np.empty(rows.shape, dtype)
+
+    def fill(panel: slice) -> None:
+        found = residual(rows[panel], basis[panel], coordinates)
+        left[panel] = np.ldexp(found, -exponent, out=found)
+
+    parallel(fill, panels(len(rows), max(1, _SLAB // rows.shape[1])))
+    return left

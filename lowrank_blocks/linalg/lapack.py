@@ -50,30 +50,30 @@ def triangular_form(stack: Array) -> tuple[Array, Array]:
     return basis, triangle
 
 
-def spanned(columns: Array) -> Array:
-    """Return an orthonormal basis of (k, r) tall columns, as `orthonormal_columns` does.
+def spanned(columns: NDArray[Any]) -> NDArray[Any]:
+    """Return an orthonormal basis of (k, r) tall columns in their precision.
 
     numpy keeps Python's lock meanwhile, so threads that split dominant values off would wait for each other.
     """
     rows, factors = reflectors(columns)
-    (count, side), work = rows.shape, empty(WORK * len(rows))
-    matrix = (rows, count * side), side, (factors, count)
-    status = call("dorgqr", side, count, count, *matrix, work, work[1])
+    (count, side), name = rows.shape, _precision(rows) + "orgqr"
+    work, matrix = empty(WORK * count, rows.dtype), ((rows, count * side), side, (factors, count))
+    status = call(name, side, count, count, *matrix, work, work[1])
     if status is None:
-        return orthonormal_columns(columns)
-    must_succeed("dorgqr", status)
+        return np.asarray(np.linalg.qr(columns)[0], columns.dtype)
+    must_succeed(name, status)
     return rows.T
 
 
-def reflectors(columns: Array) -> tuple[Array, Array]:
+def reflectors(columns: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return reflectors, as rows, that turn the span of (k, r) columns onto the axes, and their factors."""
-    (side, count), rows = columns.shape, columns.T.copy()
-    factors, work = empty(count), empty(WORK * count)
-    status = call("dgeqrf", side, count, (rows, count * side), side, factors, work, work[1])
+    (side, count), rows, name = columns.shape, columns.T.copy(), _precision(columns) + "geqrf"
+    factors, work = empty(count, rows.dtype), empty(WORK * count, rows.dtype)
+    status = call(name, side, count, (rows, count * side), side, factors, work, work[1])
     if status is None:
         found, scales = np.linalg.qr(columns, mode="raw")
         return np.ascontiguousarray(found), scales
-    must_succeed("dgeqrf", status)
+    must_succeed(name, status)
     return rows, factors[0]
 
 
@@ -174,24 +174,33 @@ def turn_back(vectors: Array, matrix: Array, factors: Array) -> None:
     must_succeed("dormtr", status)
 
 
-def subtract_from_product(columns: Array, matrix: Array) -> None:
-    """Replace the lower half of a symmetric matrix in C's order by ``columns @ columns.T`` less itself."""
+def subtract_from_product(columns: NDArray[Any], matrix: NDArray[Any]) -> None:
+    """Replace the lower half of a symmetric matrix in C's order by ``columns @ columns.T`` less itself.
+
+    Both are of one precision, float64 or float32.
+    """
     columns, (side, count) = np.ascontiguousarray(columns), columns.shape
-    product = 1.0, (columns, side * count), count
-    if call("dsyrk", b"U", b"T", side, count, *product, -1.0, (matrix, side * side), side) is None:
+    name, product = _precision(matrix) + "syrk", (1.0, (columns, side * count), count)
+    if call(name, b"U", b"T", side, count, *product, -1.0, (matrix, side * side), side) is None:
         from scipy.linalg import blas
 
-        matrix.T[...] = blas.dsyrk(1.0, columns.T, trans=1, beta=-1.0, c=matrix.T, overwrite_c=1)
+        syrk = getattr(blas, name)
+        matrix.T[...] = syrk(1.0, columns.T, trans=1, beta=-1.0, c=matrix.T, overwrite_c=1)
 
 
-def is_positive_definite(matrix: Array) -> bool:
-    """Whether a symmetric matrix in C's order has a Cholesky factor, which takes its lower half."""
-    side = len(matrix)
-    status = call("dpotrf", b"U", side, (matrix, side * side), side)
+def is_positive_definite(matrix: NDArray[Any], *, upper: bool = False) -> bool:
+    """Whether a symmetric matrix in C's order has a Cholesky factor, which takes the half that is read."""
+    side, name = len(matrix), _precision(matrix) + "potrf"
+    status = call(name, b"L" if upper else b"U", side, (matrix, side * side), side)  # in Fortran's order
     if status is None:
-        _, status = _wrappers().dpotrf(matrix.T, lower=0, clean=0, overwrite_a=1)
-    must_succeed("dpotrf", min(status, 0))
+        _, status = getattr(_wrappers(), name)(matrix.T, lower=int(upper), clean=0, overwrite_a=1)
+    must_succeed(name, min(status, 0))
     return status == 0
+
+
+def _precision(matrix: NDArray[Any]) -> str:
+    """Return the letter with which the names of routines for a matrix begin."""
+    return "s" if matrix.dtype == np.float32 else "d"
 
 
 def _wrappers() -> Any:

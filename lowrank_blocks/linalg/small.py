@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from lowrank_blocks.linalg.bounds import energy_missed, error_of_root, lapack_norm, residual_rounding
 from lowrank_blocks.linalg.energies import tail_energy
-from lowrank_blocks.linalg.leading import Known, Leading, leading
+from lowrank_blocks.linalg.leading import leading
+from lowrank_blocks.linalg.questions import Known, Leading
 from lowrank_blocks.linalg.stacks import leading_eigenpairs
 from lowrank_blocks.linalg.svd import lapack_svd, svd_method
 

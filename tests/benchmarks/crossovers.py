@@ -14,7 +14,9 @@ import numpy as np
 from timing import rival_seconds
 
 import lowrank_blocks as lb
-from lowrank_blocks.linalg import factors, gram, krylov, lapack, leading, levels, small, values
+from lowrank_blocks.linalg import factors, gram, leading, levels, small, stacks, values
+from lowrank_blocks.linalg.questions import Question
+from lowrank_blocks.linalg.sources import Source
 
 
 def median(call, repeats=7):
@@ -60,7 +62,7 @@ def dominant_table():
         kept, levels.DOMINANT_FROM = levels.DOMINANT_FROM, 64
         ours = median(lambda m=matrix, a=allowed: levels.by_gram(m, a))
         levels.DOMINANT_FROM = kept
-        print(f"{side:4d}  {ours / median(lambda m=matrix: lapack.lapack_values(m)):.2f}")
+        print(f"{side:4d}  {ours / median(lambda m=matrix: stacks.lapack_values(m)):.2f}")
 
 
 def stacks_table():
@@ -95,18 +97,22 @@ def small_table():
 def factors_table():
     """Leading factors: eigenvectors of the Gram matrix, some or all, and Lanczos, against LAPACK's SVD."""
     print(
-        "\nside  rank  some  all  lanczos (times the SVD: SVD_BELOW, SUBSET_SHARE, LANCZOS_FROM and _SHARE)"
+        "\nside  rank  some  all  lanczos  by rows "
+        "(times the SVD: SVD_BELOW, SUBSET_SHARE, LANCZOS_FROM and _SHARE, ROWS_FROM)"
     )
-    for side in (32, 64, 128, 256, 512, 1024):
+    for side in (32, 64, 128, 256, 512, 1024, 2048):
         matrix = lb.synthetic.power_law((side, side)).matrix
-        svd = median(lambda m=matrix: lapack.lapack_svd(m), 3)
+        svd = median(lambda m=matrix: stacks.lapack_svd(m), 3)
         for rank in (side // 48, side // 24, side // 12, side // 6, side // 3, side // 2):
             if rank == 0:
                 continue
             found = [_some(matrix, rank, share) for share in (1, side)]
             print(
                 f"{side:4d}  {rank:4d}",
-                *(f"{t / svd:.2f}" for t in [*found, _lanczos(matrix, rank)]),
+                *(
+                    f"{t / svd:.2f}"
+                    for t in [*found, *(_lanczos(matrix, rank, by_rows) for by_rows in (False, True))]
+                ),
                 sep="  ",
             )
 
@@ -120,13 +126,21 @@ def _some(matrix, rank, share):
         leading.SUBSET_SHARE = kept
 
 
-def _lanczos(matrix, rank):
-    def solve():
-        square = gram.gram(matrix, both_halves=True)
-        ritz = krylov.leading_ritz(square, rank, 1e-10)
-        return None if ritz is None else krylov.missed_energy(square, ritz, matrix.shape, 1e-10)
+def _lanczos(matrix, rank, by_rows):
+    """Time Lanczos and its proof, with and without the Gram matrix."""
+    names = "LANCZOS_FROM", "LANCZOS_SHARE", "ROWS_FROM"
+    kept = {name: getattr(leading, name) for name in names}
+    leading.LANCZOS_FROM, leading.LANCZOS_SHARE, leading.ROWS_FROM = 1, 1, 1 if by_rows else 1 << 62
+    try:
 
-    return median(solve, 3) if solve() is not None else float("nan")
+        def solve():
+            question = Question(matrix, rank, 1e-10, None)
+            return leading._by_lanczos(question, Source(matrix, question.norm**2))
+
+        return median(solve, 3) if solve() is not None else float("nan")
+    finally:
+        for name, value in kept.items():
+            setattr(leading, name, value)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,270 @@
+"""Leading vectors by block Lanczos, in both precisions, and the bounds that prove them."""
+
+import math
+
+import mpmath
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kernel_cases import gesvd_tails, hard_matrices, rotated, steady
+from registry import examples
+
+import lowrank_blocks as lb
+from lowrank_blocks.linalg import beyond, krylov, leading, missed, questions
+from lowrank_blocks.linalg.gram import gram
+from lowrank_blocks.linalg.projection import projected
+from lowrank_blocks.linalg.sources import Source
+
+RANDOM = examples(60)
+SHAPES = [(96, 96), (70, 300), (200, 210)]
+PRECISIONS = [np.float64, np.float32]
+GESVD = 3e-14  # rounding of the oracle, relative to the norm
+UNITS = {np.float64: 2.0**-53, np.float32: 2.0**-24}
+
+
+def source_of(block):
+    return Source(block, float(np.square(block.astype(np.float64)).sum()))
+
+
+def complement(columns):
+    return np.linalg.svd(columns, full_matrices=True)[0][:, columns.shape[1] :]
+
+
+def largest_beside(block, columns):
+    """The largest eigenvalue of the Gram matrix on the complement of some columns."""
+    return float(np.linalg.norm(complement(columns).T @ block, 2)) ** 2
+
+
+@pytest.mark.parametrize("by_rows", [False, True])
+@pytest.mark.parametrize("kind", PRECISIONS)
+@pytest.mark.parametrize("name", sorted(set(hard_matrices(4, 4)) - {"repeated", "ones", "one entry", "zero"}))
+def test_a_krylov_basis_is_orthonormal(name, kind, by_rows):
+    """To rounding at every look, unless the first images span all that the matrix has."""
+    block = hard_matrices(200, 220)[name]
+    source = source_of((block / np.linalg.norm(block)).astype(kind))
+    exact = source.rows.astype(np.float64)
+    looks = 0
+    for basis, images in krylov._krylov(lambda x: source.times(x, by_rows=by_rows), source, 8):
+        eye = np.eye(basis.shape[1])
+        wide = basis.astype(np.float64)
+        np.testing.assert_allclose(wide.T @ wide, eye, rtol=0, atol=100 * UNITS[kind])
+        expected = exact @ (exact.T @ wide)
+        np.testing.assert_allclose(images, expected, rtol=0, atol=100 * UNITS[kind] * np.abs(expected).max())
+        looks += 1
+    assert looks >= 2
+
+
+@pytest.mark.parametrize("kind", PRECISIONS)
+@pytest.mark.parametrize("rank", [1, 4, 12])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_no_eigenvalue_beyond_exceeds_its_bound(shape, rank, kind):
+    """By both proofs, against gesvd of the complement; the bounds are close to the ceiling."""
+    constant = {f"all {x}": np.full(shape, x) for x in (1 / 3, 4 / 3, 0.1)}
+    proved = 0
+    for name, matrix in (dict(hard_matrices(*shape)) | constant).items():
+        if not matrix.any():
+            continue
+        exact = matrix / np.linalg.norm(matrix)
+        block = exact.astype(kind)
+        exact = block.astype(np.float64)
+        u, s, _ = np.linalg.svd(exact)
+        vectors, values = u[:, :rank], s[:rank] ** 2
+        part = projected(exact, vectors)
+        norm, left = np.linalg.norm(exact), np.linalg.norm(exact - part.basis * part.values @ part.rows)
+        true = largest_beside(exact, part.basis)
+        for ceiling in (true * 0.98, (values[-1] + true) / 2, values[-1] * 1.02):
+            args = vectors.astype(kind), values, ceiling, shape
+            for bound in (
+                beyond.beyond_deflated(gram(block, both_halves=True), *args),
+                beyond.beyond_rest(exact, part, left, norm, ceiling, kind),
+            ):
+                assert true <= bound, name
+                assert bound == math.inf or ceiling <= bound <= ceiling + 3e4 * UNITS[kind], name
+                proved += bound < values[-1]
+            near = beyond.beyond_rest(exact, part, left, norm, ceiling, kind)
+            rounding = beyond.rest_rounding(ceiling, shape, kind)
+            assert near == math.inf or near <= ceiling + 2 * rounding + 1e-14, name
+    assert proved >= 10
+
+
+@pytest.mark.parametrize("kind", PRECISIONS)
+def test_a_vector_that_was_missed_shows(kind):
+    """A proof by Cholesky fails when a larger eigenvalue was left out."""
+    block = rotated(200, 220, 1 / np.arange(1, 201.0)).astype(kind)
+    u, s, _ = np.linalg.svd(block.astype(np.float64))
+    for chosen, seen in [([0, 1, 2, 3], True), ([0, 1, 3, 4], False), ([1, 2, 3, 4], False)]:
+        vectors, values = u[:, chosen], s[chosen] ** 2
+        ceiling = (values[-1] + s[chosen[-1] + 1] ** 2) / 2
+        matrix = gram(block, both_halves=True)
+        upper = np.triu(matrix).copy()
+        found = beyond.beyond_deflated(matrix, vectors.astype(kind), values, ceiling, block.shape)
+        assert (found < values[-1]) == seen
+        np.testing.assert_array_equal(np.triu(matrix), upper)
+        part = projected(block.astype(np.float64), vectors)
+        left = float(np.sqrt(np.sum(s**2) - np.sum(values)))
+        found = beyond.beyond_rest(block.astype(np.float64), part, left, np.linalg.norm(s), ceiling, kind)
+        assert (found < values[-1]) == seen
+
+
+@pytest.mark.parametrize("exponent", [-300, -120, 0, 120])
+@pytest.mark.parametrize("turned", [False, True])
+def test_what_is_left_may_be_of_any_size(exponent, turned):
+    """Squares in single precision neither overflow nor vanish, however small the rest is."""
+    matrix = rotated(80, 90, np.append([1.0, 0.9], 1e-9 / np.arange(1, 79)))
+    matrix = np.ldexp(np.asfortranarray(matrix) if turned else matrix, exponent // 2)
+    u, s, _ = np.linalg.svd(matrix)
+    part = projected(matrix, u[:, :2])
+    left, norm = np.linalg.norm(s[2:]), np.linalg.norm(s)
+    for kind in PRECISIONS:
+        found = beyond.beyond_rest(matrix, part, left, norm, 1.1 * s[2] ** 2, kind)
+        assert s[2] ** 2 <= found <= 1.102 * s[2] ** 2
+        assert beyond.beyond_rest(matrix, part, left, norm, 0.9 * s[2] ** 2, kind) == math.inf
+
+
+@RANDOM
+@given(
+    st.integers(0, 2**32 - 1), st.integers(1, 4), st.floats(-12, -0.5), st.sampled_from([0.0, 1e-9, 0.05, 1])
+)
+def test_what_columns_miss_is_bounded(seed, rank, size, gap):
+    """Of columns near the leading vectors, in any direction, with 50 digits; the bound is not much larger."""
+    rng = np.random.default_rng(seed)
+    values = np.sort(rng.uniform(0.1, 1, 6))[::-1].copy()
+    values[:rank] += gap
+    if gap < 0.05:
+        values[rank - 1 : rank + 1] = values[rank] + gap, values[rank]
+    matrix = rotated(6, 8, values, seed)
+    u = np.linalg.svd(matrix)[0]
+    columns = np.linalg.qr(u[:, :rank] + 10**size * rng.standard_normal((6, rank)))[0]
+    part, norm = projected(matrix, columns), float(np.linalg.norm(matrix))
+    with mpmath.workdps(50):
+        squares = sorted(mpmath.eigsy(exact_gram(matrix), eigvals_only=True), reverse=True)
+        span = mpmath.qr(mpmath.matrix(part.basis.tolist()))[0]
+        turned = span.T * exact_gram(matrix) * span
+        beside = max(mpmath.eigsy(turned[rank:, rank:], eigvals_only=True))
+        lost = float(sum(squares[:rank]) - sum(turned[i, i] for i in range(rank)))
+        following, beside = float(squares[rank]), float(beside)
+    found = missed.missed_beside(matrix, part, norm, beside * (1 + 1e-15))
+    of_next = missed.missed_beside(matrix, part, norm, following * (1 + 1e-15), of_next=True)
+    assert lost <= found
+    assert lost <= of_next
+    if 10**size < gap / 100:
+        spread = (squares[0] - squares[-1]) / (squares[rank - 1] - squares[rank])
+        assert max(found, of_next) <= 2 * float(spread) * lost + 1e-23
+    if gap == 0:
+        assert of_next == math.inf
+        assert found <= 100 * 10**size + 1e-12
+
+
+def exact_gram(matrix):
+    exact = mpmath.matrix(matrix.tolist())
+    return exact * exact.T
+
+
+def test_a_bound_on_what_is_missed_is_attained():
+    """Two equal values, one of them turned into the rest: no bound is smaller than what is missed."""
+    assert missed.missed_energy(np.array([1.0]), 0.0, 0.5) == 0
+    assert missed.missed_energy(np.array([1.0]), 0.1, math.inf) == math.inf
+    assert missed.missed_energy(np.array([2.0, 1.0]), 0.0, 1.5) == 0.5
+    assert missed.missed_energy(np.array([2.0, 1.0]), 0.1, 0.0) == pytest.approx(0.01)
+    turned = np.array([[1.0, 0.1], [0.1, 1.0]])
+    assert np.linalg.eigvalsh(turned)[-1] - 1 <= missed.missed_energy(np.array([1.0]), 0.1, 1.0)
+
+
+def test_vectors_of_another_value_are_refused():
+    """The second vector in place of the first couples to nothing: only the next eigenvalue shows it."""
+    matrix = rotated(80, 90, np.append([1.0, 0.9], 1e-3 / np.arange(1, 79)))
+    u = np.linalg.svd(matrix)[0]
+    norm = float(np.linalg.norm(matrix))
+    for next_one in (0.81, 1.0):
+        part = projected(matrix, u[:, 1:2])
+        assert missed.missed_beside(matrix, part, norm, next_one, of_next=True) == math.inf
+    assert missed.missed_beside(matrix, projected(matrix, u[:, 1:2]), norm, 1.0) >= 0.19
+    assert missed.missed_beside(matrix, projected(matrix, u[:, :1]), norm, 0.81) < 1e-25
+    assert missed.missed_beside(matrix, projected(matrix, u[:, :1]), norm, 0.81, of_next=True) < 1e-25
+
+
+@steady
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(96, 96), (300, 70), (256, 280)], ids=str)
+@pytest.mark.parametrize("rows_from", [64, 1024])
+def test_factors_have_the_least_error(kind, shape, rows_from, monkeypatch):
+    """Whether values are apart at the rank or not, the error is the least within what is certified."""
+    monkeypatch.setattr(leading, "LANCZOS_FROM", 64)
+    monkeypatch.setattr(leading, "ROWS_FROM", rows_from)
+    used, promise = set(), 1e-10 if kind is np.float64 else 1e-7
+    for name, matrix in hard_matrices(*shape).items():
+        with np.errstate(over="ignore"):
+            block = matrix.astype(kind)
+        if not np.isfinite(block).all() or not block.any():
+            continue
+        tails, _ = gesvd_tails(block.astype(np.float64))
+        for rank in (1, 4, 16, 20):
+            best = lb.approximate(block, lb.Global(), rank=rank)
+            least, bound = tails[rank] / tails[0], best.accuracy.relative_bound
+            assert bound < promise, name
+            assert abs(best.relative_error - least) <= bound + GESVD, name
+            b, a = (factor.astype(np.float64) for factor in best.factors[0])
+            whole = np.linalg.norm(block.astype(np.float64))
+            left = np.linalg.norm(block.astype(np.float64) - b @ a) / whole
+            assert left - least <= bound + GESVD, name
+            used.update(best.accuracy.methods)
+    large = min(shape) > 200
+    assert {"gram", "single" if kind is not np.float64 else "lanczos" if large else "gram"} <= used
+
+
+@pytest.mark.parametrize("exponent", [-120, -31, -9, 0, 9, 31, 100])
+@pytest.mark.parametrize("rank", [3, 12])
+@pytest.mark.parametrize("rows_from", [64, 1024])
+def test_squares_neither_overflow_nor_vanish(exponent, rank, rows_from, monkeypatch):
+    """Of float32, by Lanczos and by a reduction."""
+    monkeypatch.setattr(leading, "ROWS_FROM", rows_from)
+    block = np.ldexp(rotated(120, 130, 1 / np.arange(1, 121.0)).astype(np.float32), exponent)
+    exact = np.linalg.svd(block.astype(np.float64), compute_uv=False)
+    best = lb.approximate(block, lb.Global(), rank=rank)
+    assert best.accuracy.methods == ("single",)
+    left = np.linalg.norm(exact[rank:]) / np.linalg.norm(exact)
+    assert best.relative_error == pytest.approx(left, rel=1e-9)
+
+
+@pytest.mark.parametrize("rows_from", [64, 1024])
+def test_values_too_close_for_single_precision(rows_from, monkeypatch):
+    """They are told apart in double precision, or their energy is bounded together."""
+    monkeypatch.setattr(leading, "LANCZOS_FROM", 64)
+    monkeypatch.setattr(leading, "ROWS_FROM", rows_from)
+    for gap in (0.0, 1e-9, 1e-6):
+        values = 1 / np.arange(1, 201.0)
+        values[4] = values[3] * (1 - gap)
+        matrix = rotated(200, 210, values)
+        for block, method in ((matrix, "lanczos"), (matrix.astype(np.float32), "lanczos")):
+            best = lb.approximate(block, lb.Global(), rank=4)
+            least = np.linalg.norm(values[4:]) / np.linalg.norm(values)
+            assert abs(best.relative_error - least) <= 1e-8
+            assert best.accuracy.methods == (method,), gap
+
+
+@pytest.mark.parametrize("kind", PRECISIONS)
+@pytest.mark.parametrize("rows_from", [64, 1024])
+def test_a_start_block_that_sees_nothing_is_no_harm(kind, rows_from, monkeypatch):
+    """If the fixed start block is orthogonal to all leading vectors, they are found nevertheless."""
+    monkeypatch.setattr(leading, "LANCZOS_FROM", 150)
+    monkeypatch.setattr(leading, "ROWS_FROM", rows_from)
+    start = np.linalg.qr(krylov._start(200, 8))[0]
+    rest = np.linalg.svd(start.T)[2][8:].T
+    spectrum = 1.0 / np.arange(1, 193)
+    hidden = ((rest * spectrum) @ rest.T + 0.01 * start @ start.T).astype(kind)
+    made = lb.approximate(hidden, lb.Global(), rank=4)
+    tails, _ = gesvd_tails(hidden.astype(np.float64))
+    assert made.relative_error == pytest.approx(tails[4] / tails[0], rel=0, abs=made.accuracy.relative_bound)
+
+
+def test_errors_from_energies_are_right():
+    """A narrow source is spared the residual where the difference of energies tells the error as well."""
+    matrix = rotated(80, 90, 1 / np.arange(1, 81.0))
+    values = np.linalg.svd(matrix, compute_uv=False)
+    least = np.linalg.norm(values[4:])
+    u = np.linalg.svd(matrix)[0]
+    for tolerance in (1e-8, 1e-14):
+        made = questions.Question(matrix, 4, tolerance, None).project(u[:, :4], "gram")
+        assert abs(made.error - least) <= made.excess
+        assert (made.excess < 1e-13) == (tolerance == 1e-14)
