@@ -87,12 +87,21 @@ def test_finished_work_is_not_done_again(tmp_path):
     assert not (tmp_path / FOLDER).exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"noise", b"PK\x03\x04 half a file"])
-def test_damaged_entries_are_done_again(tmp_path, content):
+DAMAGED = {
+    "empty": lambda whole: b"",
+    "noise": lambda whole: b"noise",
+    "half": lambda whole: whole[: len(whole) // 2],
+    "a bit of a number": lambda whole: whole[:-1] + bytes([whole[-1] ^ 1]),
+    "a bit of the hash": lambda whole: bytes([whole[0] ^ 1]) + whole[1:],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED.values(), ids=DAMAGED)
+def test_damaged_entries_are_done_again(tmp_path, damage):
     journal = Journal(tmp_path)
     gathered(squares(5), journal=journal)
     (entry,) = (tmp_path / FOLDER).iterdir()
-    entry.write_bytes(content)
+    entry.write_bytes(damage(entry.read_bytes()))
     assert gathered(squares(5), journal=journal) == [25]
     assert gathered(squares(5, log="/nowhere/else"), journal=journal) == [25]  # read, not done
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import mmap
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -70,7 +72,10 @@ class SafetensorsCheckpoint(Checkpoint):
         dtype = numpy_type(info.dtype, f"{info.file}: tensor {name!r}")
         if 0 in info.shape:
             return np.zeros(info.shape, dtype)
-        return np.memmap(info.file, dtype, "r", self._offsets[name], info.shape)
+        with info.file.open("rb") as file:  # numpy's memmap takes ten times as long to make
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        stored = np.frombuffer(mapped, dtype, math.prod(info.shape), self._offsets[name])
+        return stored.reshape(info.shape)
 
 
 def numpy_type(name: str, where: str) -> np.dtype[Any]:
