@@ -75,16 +75,17 @@ def test_no_eigenvalue_beyond_exceeds_its_bound(shape, rank, kind):
         true = largest_beside(exact, part.basis)
         for ceiling in (true * 0.98, (values[-1] + true) / 2, values[-1] * 1.02):
             args = vectors.astype(kind), values, ceiling, shape
-            for bound in (
-                beyond.beyond_deflated(gram(block, both_halves=True), *args),
-                beyond.beyond_rest(exact, part, left, norm, ceiling, kind),
-            ):
+            deflated = beyond.beyond_deflated(gram(block, both_halves=True), *args)
+            rest = beyond.beyond_rest(exact, part, left, norm, ceiling, kind)
+            for bound in (deflated, rest):
                 assert true <= bound, name
-                assert bound == math.inf or ceiling <= bound <= ceiling + 3e4 * UNITS[kind], name
+                assert bound == math.inf or bound <= ceiling + 3e4 * UNITS[kind], name
                 proved += bound < values[-1]
-            near = beyond.beyond_rest(exact, part, left, norm, ceiling, kind)
             rounding = beyond.rest_rounding(ceiling, shape, kind)
-            assert near == math.inf or near <= ceiling + 2 * rounding + 1e-14, name
+            assert rest == math.inf or rest <= ceiling + 2 * rounding + 1e-14, name
+            least = ceiling * (1 + 16 * UNITS[kind])  # rounding is charged, whether any is seen or not
+            assert deflated >= least, name
+            assert rest >= (math.sqrt(least) + UNITS[kind] * left) ** 2, name
     assert proved >= 10
 
 
@@ -171,6 +172,15 @@ def test_a_bound_on_what_is_missed_is_attained():
     assert np.linalg.eigvalsh(turned)[-1] - 1 <= missed.missed_energy(np.array([1.0]), 0.1, 1.0)
 
 
+def test_what_rounding_may_hide_is_charged():
+    """Exact vectors of a diagonal matrix leave no residual in floating point, but may leave some."""
+    matrix = np.diag([3.0, 2.0, 1.0])
+    part = projected(matrix, np.eye(3)[:, :2])
+    norm = float(np.linalg.norm(matrix))
+    assert missed.missed_beside(matrix, part, norm, 1.0) >= (4 * UNITS[np.float64] * norm * 3) ** 2 / 3
+    assert missed.missed_beside(matrix, part, norm, 4.0) >= 1e-13  # two squares of values are rounded
+
+
 def test_vectors_of_another_value_are_refused():
     """The second vector in place of the first couples to nothing: only the next eigenvalue shows it."""
     matrix = rotated(80, 90, np.append([1.0, 0.9], 1e-3 / np.arange(1, 79)))
@@ -211,6 +221,32 @@ def test_factors_have_the_least_error(kind, shape, rows_from, monkeypatch):
             used.update(best.accuracy.methods)
     large = min(shape) > 200
     assert {"gram", "single" if kind is not np.float64 else "lanczos" if large else "gram"} <= used
+
+
+@pytest.mark.parametrize("rows_from", [64, 1024])
+@pytest.mark.parametrize("kind", PRECISIONS)
+def test_lanczos_ends_when_enough_is_proved(kind, rows_from, monkeypatch):
+    """No sooner, or the proof would fail; and where all that is left is rounding."""
+    monkeypatch.setattr(leading, "ROWS_FROM", rows_from)
+    method = ("lanczos",) if kind is np.float64 else ("single",)
+    for exponent in (0.5, 0.75, 1.0):
+        matrix = lb.synthetic.power_law((600, 640), exponent=exponent).matrix.astype(kind)
+        assert lb.approximate(matrix, lb.Global(), rank=12).accuracy.methods == method
+    rng = np.random.default_rng(1)
+    low = (rng.integers(-3, 4, (600, 3)) @ rng.integers(-3, 4, (3, 640))).astype(kind)
+    assert lb.approximate(low, lb.Global(), rank=5).accuracy.methods == ("lanczos",)
+
+
+@pytest.mark.parametrize("exponent", [-120, -31, -9, 0, 9, 31, 100])
+def test_a_source_is_of_moderate_size(exponent):
+    block = np.ldexp(rotated(8, 9, 1 / np.arange(1, 9.0)).astype(np.float32), exponent)
+    energy = float(np.square(block.astype(np.float64)).sum())
+    source = Source.moderate(block, energy)
+    np.testing.assert_array_equal(np.ldexp(source.rows, source.exponent), block)
+    assert source.energy == pytest.approx(np.square(source.rows.astype(np.float64)).sum(), rel=1e-14)
+    assert source.squares(source.energy) == pytest.approx(energy, rel=1e-14)
+    assert 2.0**-21 < source.energy < 2.0**21
+    assert (source.exponent == 0) == (abs(exponent) < 10)
 
 
 @pytest.mark.parametrize("exponent", [-120, -31, -9, 0, 9, 31, 100])

@@ -258,6 +258,21 @@ def test_both_ways_lead_to_the_same_answers(monkeypatch):
         assert abs(ours.error - theirs.error) <= 1e-11 * ours.error
 
 
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+@pytest.mark.parametrize("published", [PUBLISHED, lambda name: None], ids=["by address", "by wrappers"])
+def test_one_half_says_whether_a_matrix_is_positive_definite(kind, published, monkeypatch):
+    """The other half is neither read nor written."""
+    monkeypatch.setattr(addresses, "published", published)
+    for shift, definite in ((0.1, True), (-0.1, False)):
+        square = symmetric(6)
+        matrix = (square - (np.linalg.eigvalsh(square)[0] - shift) * np.eye(6)).astype(kind)
+        for upper, other in ((True, np.tri(6, k=-1)), (False, np.tri(6, k=-1).T)):
+            mixed = matrix + (1e3 * other).astype(kind)
+            before = mixed[other == 1].copy()
+            assert lapack.is_positive_definite(mixed, upper=upper) == definite
+            np.testing.assert_array_equal(mixed[other == 1], before)
+
+
 def test_no_other_module_calls_lapack():
     """Only norms and the name of the error are taken from numpy elsewhere."""
     for path in Path(lb.__file__).parent.rglob("*.py"):

@@ -29,7 +29,8 @@ _FIRST_LOOK = 40  # columns of the basis, beyond the rank and ...
 _BLOCKS = 4  # ... so many blocks, at which convergence is first tested
 _LAST_LOOK = 10  # columns, in ranks beyond eight blocks, at which the iteration ends
 _PASSES = 4  # over the basis, for images that it spans up to rounding
-_NOISE = 4.0  # residuals that no iteration makes smaller, in units of UNIT * the trace
+_FLOOR = 4.0  # residuals that no iteration makes smaller, in units of rounding of the energy
+_NOTHING = 64.0  # energy left that is nothing but rounding, in the same units
 _HOPELESS = 0.02  # residual, relative to the last value, that will not converge in time
 
 
@@ -50,7 +51,7 @@ class Ritz:
     spare : float
         Half of the energy that may be missed.
     converged : bool
-        Whether no more of it is missed, if no eigenvalue was overlooked.
+        Whether no more of it is missed, if no eigenvalue was overlooked; or no iteration would help.
     """
 
     vectors: NDArray[Any]
@@ -103,7 +104,7 @@ def leading_ritz(
     Ritz or None
         None if the Krylov space has no room for so many.
     """
-    ritz, noise = None, _NOISE * unit(source.rows.dtype) * source.energy
+    ritz, noise = None, unit(source.rows.dtype) * source.energy
     for basis, images in _krylov(partial(source.times, by_rows=by_rows), source, rank):
         values, rotation = _largest(basis.T @ images, rank + 1)
         turn, kept = rotation[:, :rank], values[:rank]
@@ -115,7 +116,8 @@ def leading_ritz(
         ritz = Ritz(vectors, kept, float(values[rank]), coupled, spare)
         if stop(kept):
             break
-        if coupled <= noise or any(map(ritz.suffices, ritz.ceilings)):
+        done = coupled <= _FLOOR * noise or left <= _NOTHING * noise
+        if done or any(map(ritz.suffices, ritz.ceilings)):
             return replace(ritz, converged=True)
         if residuals.max() > _HOPELESS * kept[-1]:
             break
