@@ -34,6 +34,7 @@ SIGNATURES = {  # c: char, d: double, s: single, i: int; the last one of LAPACK'
 _BOTH = "dgeqrf", "dorgqr", "dormtr", "dpotrf", "dstein", "dsterf", "dsyrk", "dsytrd"  # in single, too
 SIGNATURES |= {f"s{name[1:]}": SIGNATURES[name].replace("d", "s") for name in _BOTH}
 _BLAS = ("dsyrk", "ssyrk")
+_INTEGERS = 1 << (8 * ctypes.sizeof(ctypes.c_int) - 1)
 WORK = 64  # numbers of work space a row; the blocked routines are fastest from 38 on
 _REALS = {"d": ctypes.c_double, "s": ctypes.c_float}
 _NUMBERS = {"d": np.dtype(np.float64), "s": np.dtype(np.float32), "i": np.dtype(np.intc)}
@@ -108,7 +109,7 @@ def _passed(name: str, kind: str, argument: Arguments) -> Any:
         return argument
     if kind in _REALS and isinstance(argument, float):
         return ctypes.byref(_REALS[kind](argument))
-    if kind == "i" and isinstance(argument, int) and argument == ctypes.c_int(argument).value:
+    if kind == "i" and isinstance(argument, int) and -_INTEGERS <= argument < _INTEGERS:
         return ctypes.byref(ctypes.c_int(argument))
     raise TypeError(f"{name} takes no {argument!r} for an argument of kind {kind!r}.")
 
