@@ -25,7 +25,7 @@ _VALUES = {
     },
     values: {"LEVELS_FROM": 3, "_ALONE_FROM": 6, "_SAMPLED": 4},
     leading: {"SVD_BELOW": 2, "LANCZOS_FROM": 6, "LANCZOS_SHARE": 3, "ROWS_FROM": 9},
-    krylov: {"_FIRST_LOOK": 0, "_BLOCKS": 2, "_width": lambda side, rank: 1},
+    krylov: {"_FIRST_LOOK": (2, 2), "_JUDGED": 2, "_FLAT": 0, "_width": lambda side, rank: 1},
     factors: {"STACKED_BELOW": 20, "GRAM_BELOW": 40},
     small: {"STACK_FROM": 2, "STACK_SHARE": 1},
     gram: {"_PANEL": 4, "_TALL_PANEL": 4, "_SLAB": 20},

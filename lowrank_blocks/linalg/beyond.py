@@ -1,34 +1,107 @@
-"""Bounds on the eigenvalues of a Gram matrix on the complement of its leading vectors, by Cholesky.
+"""Bounds on the eigenvalues of a Gram matrix on the complement of its leading vectors.
 
-A matrix ``t I - H`` has a Cholesky factorisation only if no eigenvalue of H exceeds t.
+Norms give one at almost no cost, where the spectrum decays fast. Elsewhere a Cholesky factorisation does:
+a matrix ``t I - H`` has one only if no eigenvalue of H exceeds t.
 """
 
 from __future__ import annotations
 
 import math
+from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lowrank_blocks.linalg.bounds import eigen_sum, residual_rounding, root
-from lowrank_blocks.linalg.energies import UNIT
+from lowrank_blocks.linalg.energies import UNIT, energy
 from lowrank_blocks.linalg.gram import gram, residual_in
-from lowrank_blocks.linalg.lapack import is_positive_definite, subtract_from_product
+from lowrank_blocks.linalg.krylov import Ritz, width_of
+from lowrank_blocks.linalg.lapack import eigenpairs, is_positive_definite, subtract_from_product
 from lowrank_blocks.linalg.projection import Projection
+from lowrank_blocks.linalg.questions import Leading, Question
+from lowrank_blocks.linalg.sources import Source, unit
+from lowrank_blocks.linalg.stacks import eigenvalues
 
 Array = NDArray[np.float64]
 
+_CANCELLATION = 64.0  # error of a difference of squared norms, in units of root * rounding * the largest
+_SKEW = 16.0  # how far from orthonormal a basis may be, in units of root * rounding
 _FACTORISATION = 16.0  # error of a Cholesky factorisation, in units of root * the unit of rounding * its norm
 
 
-def unit(dtype: Any) -> float:
-    """Return the unit of rounding of float64 or float32."""
-    return float(np.finfo(dtype).epsneg)
+def bound_beyond(source: Source, ritz: Ritz, question: Question, made: Leading) -> float:
+    """Bound the eigenvalues beyond Ritz vectors by the cheapest proof; infinite if none may do.
+
+    Parameters
+    ----------
+    source : Source
+        The block as Lanczos had it.
+    ritz : Ritz
+        What Lanczos found.
+    question : Question
+        The block in double precision.
+    made : Leading
+        Its projection on the Ritz vectors.
+    """
+    shape, own = source.shape, source.rows.dtype
+    choices = list(product(dict.fromkeys((np.dtype(np.float32), own)), ritz.ceilings))
+    if not ritz.by_rows and not source.single:
+        rounding = next_rounding(ritz.values, source.energy, shape, own)
+        found = beyond_by_norms(source.gram, *ritz.space, len(ritz.values), ritz.ceilings[0])
+        if ritz.suffices(found, rounding):
+            return found + rounding
+    for dtype, ceiling in () if ritz.by_rows else choices:
+        if ritz.suffices(ceiling, deflation_rounding(ritz.values, source.energy, ceiling, shape, own, dtype)):
+            found = beyond_deflated(source.gram, ritz.vectors, ritz.values, ceiling, shape, dtype)
+            return float(source.squares(found))
+    for dtype, ceiling in choices:
+        if ritz.suffices(ceiling, rest_rounding(ceiling, shape, dtype)):
+            limit = float(source.squares(ceiling))
+            return beyond_rest(question.rows, made.part, made.error, question.norm, limit, dtype)
+    return math.inf
+
+
+def beyond_by_norms(matrix: Array, basis: Array, images: Array, rank: int, least: float) -> float:
+    """Bound the eigenvalues on the complement of leading Ritz vectors by what a Krylov space leaves.
+
+    In the basis of the other Ritz vectors, and of what is outside the Krylov space, G is
+    ``[[T, E^T], [E, H]]``. Only the last block of the space is coupled to the outside: with C, which
+    holds the coordinates of the Ritz vectors in that block, ``E^T E <= ||E||^2 C^T C``. The norms of E
+    and H follow from those of G and of its images. No eigenvalue exceeds any ``t > ||H||`` for which
+    ``T + E^T E / (t - ||H||) <= t``. All of this holds for an orthonormal basis only.
+
+    Parameters
+    ----------
+    matrix : (k, k) array
+        The Gram matrix G, both halves, in double precision.
+    basis, images : (k, d) arrays
+        Of the Krylov space, and their products with G.
+    rank : int
+        Number of leading Ritz vectors.
+    least : float
+        The bound is not below it.
+    """
+    rounding, total = math.sqrt(len(images)) * UNIT, energy(matrix)
+    projected = basis.T @ images
+    inside, reached, slack = energy(projected), energy(images), _CANCELLATION * rounding * total
+    outside = math.sqrt(max(total - 2 * reached + inside, 0.0) + slack)
+    if outside >= least or np.linalg.norm(basis.T @ basis - np.eye(len(projected))) > _SKEW * rounding:
+        return math.inf
+    values, rotation = eigenpairs(projected)
+    last = rotation[-width_of(len(matrix), rank) :, :-rank]
+    coupled = (max(reached - inside, 0.0) + slack) / (least - outside) * (last.T @ last)
+    bound = float(eigenvalues((np.diag(values[:-rank]) + coupled)[None])[0, -1])
+    return max(least, bound + _CANCELLATION * rounding * float(values[-1]))
 
 
 def beyond_deflated(
-    matrix: NDArray[Any], vectors: NDArray[Any], values: Array, ceiling: float, shape: tuple[int, int]
+    matrix: NDArray[Any],
+    vectors: NDArray[Any],
+    values: Array,
+    ceiling: float,
+    shape: tuple[int, int],
+    dtype: Any,
 ) -> float:
     """Bound the eigenvalues on the complement of vectors U with values M, by ``G - U M U^T``.
 
@@ -42,6 +115,8 @@ def beyond_deflated(
         What the eigenvalues are compared with.
     shape : (int, int)
         Shape of the block, smaller side first.
+    dtype : dtype
+        Precision of the factorisation: that of the matrix, or float32.
 
     Returns
     -------
@@ -50,19 +125,25 @@ def beyond_deflated(
     """
     diagonal, trace = matrix.diagonal().copy(), float(matrix.trace(dtype=np.float64))
     subtract_from_product(vectors * np.sqrt(np.maximum(values, 0.0)).astype(matrix.dtype), matrix)
-    proved = _none_above(ceiling, matrix)
+    if dtype == matrix.dtype:
+        proved = _none_above(ceiling, matrix)
+    else:
+        scale = 2.0 ** -math.frexp(ceiling)[1]
+        narrow = np.empty(matrix.shape, dtype)
+        np.multiply(matrix, scale, out=narrow, casting="same_kind")
+        proved = _none_above(ceiling * scale, narrow)
     np.fill_diagonal(matrix, diagonal)
-    if not proved:
-        return math.inf
-    return ceiling + deflation_rounding(values, trace, ceiling, shape, matrix.dtype)
+    rounding = deflation_rounding(values, trace, ceiling, shape, matrix.dtype, dtype)
+    return ceiling + rounding if proved else math.inf
 
 
 def deflation_rounding(
-    values: Array, trace: float, ceiling: float, shape: tuple[int, int], dtype: Any
+    values: Array, trace: float, ceiling: float, shape: tuple[int, int], own: Any, dtype: Any
 ) -> float:
-    """Return what `beyond_deflated` adds to a ceiling."""
-    rounding = 2 * _of_gram(values, trace, shape)  # of G, and of its deflation
-    return (rounding + _factorisation(ceiling, shape)) * unit(dtype) / UNIT
+    """Return what `beyond_deflated` adds to a ceiling, for a Gram matrix of a precision of its own."""
+    deflated = 2 * _of_gram(values, trace, shape)  # of G, and of its deflation
+    factorised = 2 * _factorisation(ceiling, shape)  # of the matrix if it is rounded, and of its factor
+    return (deflated * unit(own) + factorised * unit(dtype)) / UNIT
 
 
 def next_rounding(values: Array, trace: float, shape: tuple[int, int], dtype: Any) -> float:

@@ -15,23 +15,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lowrank_blocks.linalg.beyond import unit
 from lowrank_blocks.linalg.lapack import eigenpairs, spanned
 from lowrank_blocks.linalg.missed import missed_energy
-from lowrank_blocks.linalg.sources import Source
+from lowrank_blocks.linalg.sources import Source, unit
 from lowrank_blocks.linalg.stacks import leading_eigenpairs
 
 Array = NDArray[np.float64]
 Space = tuple[NDArray[Any], NDArray[Any]]  # an orthonormal basis, and its images
 
 _LARGE = 1024  # sides from which on a product with twice as many columns takes hardly longer
-_FIRST_LOOK = 40  # columns of the basis, beyond the rank and ...
-_BLOCKS = 4  # ... so many blocks, at which convergence is first tested
-_LAST_LOOK = 10  # columns, in ranks beyond eight blocks, at which the iteration ends
+_SMALL = 512  # sides below which a step costs less than to test convergence
+_FLAT = 4.0  # Rayleigh quotients of the first block, over the mean of all, below which none converges soon
+_FIRST_LOOK = (4, 9)  # blocks beyond the rank at which convergence is first tested: large sides, small ones
+_JUDGED = 5  # blocks beyond twice the rank from which on slow convergence ends the iteration ...
+_HOPELESS = 0.02  # ... by a residual, relative to the last value, that is so large ...
+_MORE_LOOKS = 8  # ... or by energy that is missed and does not fall as fast as to be small after so many more
+_LAST_LOOK = 10  # columns, in ranks beyond twelve blocks, at which the iteration ends
 _PASSES = 4  # over the basis, for images that it spans up to rounding
 _FLOOR = 4.0  # residuals that no iteration makes smaller, in units of rounding of the energy
 _NOTHING = 64.0  # energy left that is nothing but rounding, in the same units
-_HOPELESS = 0.02  # residual, relative to the last value, that will not converge in time
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,10 @@ class Ritz:
         Frobenius norm of what the vectors lack to be eigenvectors.
     spare : float
         Half of the energy that may be missed.
+    space : (array, array)
+        The orthonormal basis of the Krylov space, (k, d), and its images.
+    by_rows : bool
+        Whether the Gram matrix was not formed.
     converged : bool
         Whether no more of it is missed, if no eigenvalue was overlooked; or no iteration would help.
     """
@@ -59,6 +65,8 @@ class Ritz:
     following: float
     coupled: float
     spare: float
+    space: Space
+    by_rows: bool
     converged: bool = False
 
     @property
@@ -72,8 +80,11 @@ class Ritz:
 
     def suffices(self, ceiling: float, rounding: float = 0.0) -> bool:
         """Whether a bound that can be proved to within rounding shows that little energy is missed."""
-        missed = missed_energy(self.values, self.coupled, ceiling + rounding)
-        return ceiling - rounding >= self.following and missed <= self.spare
+        return ceiling - rounding >= self.following and self.missed(ceiling + rounding) <= self.spare
+
+    def missed(self, beyond: float) -> float:
+        """Return the energy that is missed at most if no eigenvalue of the complement exceeds a bound."""
+        return missed_energy(self.values, self.coupled, beyond)
 
 
 def leading_ritz(
@@ -102,9 +113,9 @@ def leading_ritz(
     Returns
     -------
     Ritz or None
-        None if the Krylov space has no room for so many.
+        None if the Krylov space has no room for so many, or no eigenvalues stand out.
     """
-    ritz, noise = None, unit(source.rows.dtype) * source.energy
+    ritz, before, noise = None, math.inf, unit(source.rows.dtype) * source.energy
     for basis, images in _krylov(partial(source.times, by_rows=by_rows), source, rank):
         values, rotation = _largest(basis.T @ images, rank + 1)
         turn, kept = rotation[:, :rank], values[:rank]
@@ -113,23 +124,27 @@ def leading_ritz(
         kept, coupled = kept.astype(np.float64), float(np.linalg.norm(residuals))
         left = max(source.energy - float(kept.sum()), 0.0)
         spare = tolerance * math.sqrt(source.energy * left)
-        ritz = Ritz(vectors, kept, float(values[rank]), coupled, spare)
+        ritz = Ritz(vectors, kept, float(values[rank]), coupled, spare, (basis, images), by_rows)
         if stop(kept):
             break
         done = coupled <= _FLOOR * noise or left <= _NOTHING * noise
         if done or any(map(ritz.suffices, ritz.ceilings)):
             return replace(ritz, converged=True)
-        if residuals.max() > _HOPELESS * kept[-1]:
+        missed = min(map(ritz.missed, ritz.ceilings))
+        slow = missed * (missed / before) ** _MORE_LOOKS > spare
+        judged = basis.shape[1] >= 2 * rank + _JUDGED * width_of(len(basis), rank)
+        if judged and (slow or residuals.max() > _HOPELESS * kept[-1]):
             break
+        before = missed
     return ritz
 
 
 def _krylov(times: Callable[..., NDArray[Any]], source: Source, rank: int) -> Iterator[Space]:
     """Yield growing orthonormal bases of a block Krylov space, and their images."""
     (side, _), dtype = source.shape, source.rows.dtype
-    width = _width(side, rank)
-    most = min(_LAST_LOOK * rank + 8 * width, side // 2) // width
-    look = rank + _BLOCKS * width + _FIRST_LOOK
+    width = width_of(side, rank)
+    most = min(_LAST_LOOK * rank + 12 * width, side // 2) // width
+    look = rank + _FIRST_LOOK[side < _SMALL] * width
     if look > most * width:
         return
     basis = np.empty((side, most * width), dtype, order="F")  # untouched columns take no memory
@@ -140,6 +155,8 @@ def _krylov(times: Callable[..., NDArray[Any]], source: Source, rank: int) -> It
         basis[:, new] = block
         images[:, new] = times(block)
         known = basis[:, : new.stop]
+        if step == 1 and np.vdot(block, images[:, new]) * side < _FLAT * width * source.energy:
+            return
         if new.stop >= look:
             yield known, images[:, : new.stop]
             look = new.stop + max(width, rank // 4)
@@ -176,6 +193,6 @@ def _largest(matrix: NDArray[Any], count: int) -> tuple[NDArray[Any], NDArray[An
     return values[: -count - 1 : -1], vectors[:, : -count - 1 : -1]
 
 
-def _width(side: int, rank: int) -> int:
+def width_of(side: int, rank: int) -> int:
     """Return how many columns a block of the Krylov space has."""
     return max(16 if side >= _LARGE else 8, 8 * (rank // 32))

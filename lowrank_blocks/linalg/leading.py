@@ -6,18 +6,10 @@ factors are as good as the subspace, whatever the accuracy of the singular value
 
 from __future__ import annotations
 
-from itertools import product
-
 import numpy as np
 from numpy.typing import NDArray
 
-from lowrank_blocks.linalg.beyond import (
-    beyond_deflated,
-    beyond_rest,
-    deflation_rounding,
-    next_rounding,
-    rest_rounding,
-)
+from lowrank_blocks.linalg.beyond import bound_beyond, next_rounding
 from lowrank_blocks.linalg.bounds import lapack_norm
 from lowrank_blocks.linalg.eigen import Tridiagonal
 from lowrank_blocks.linalg.gram import residual
@@ -36,7 +28,7 @@ Array = NDArray[np.float64]
 SVD_BELOW = 64  # sides below this: LAPACK's SVD
 LANCZOS_FROM = 512  # sides from this on, and those of narrow sources: Lanczos ...
 LANCZOS_SHARE = 16  # ... for ranks up to side / this
-ROWS_FROM = 2048  # sides from this on: Lanczos without the Gram matrix in double precision ...
+ROWS_FROM = 3072  # sides from this on: Lanczos without the Gram matrix in double precision ...
 ROWS_SHARE = 2  # ... for blocks up to so many times as long as wide
 SUBSET_SHARE = 3  # ranks up to side / this: some eigenvectors of the Gram matrix; beyond: all
 
@@ -148,24 +140,10 @@ def _proved(question: Question, source: Source, ritz: Ritz) -> Leading | None:
     columns = spanned(ritz.vectors.astype(np.float64)) if source.single else ritz.vectors
 
     def missed(made: Leading) -> float:
-        beyond = _beyond(question, source, ritz, made)
+        beyond = bound_beyond(source, ritz, question, made)
         return missed_beside(question.rows, made.part, question.norm, beyond)
 
     return question.certified(columns, "single" if source.single else "lanczos", missed)
-
-
-def _beyond(question: Question, source: Source, ritz: Ritz, made: Leading) -> float:
-    """Bound the eigenvalues beyond Ritz vectors by the cheapest proof; infinite if none may do."""
-    shape, own = source.shape, source.rows.dtype
-    for ceiling in () if _by_rows(source) else ritz.ceilings:
-        if ritz.suffices(ceiling, deflation_rounding(ritz.values, source.energy, ceiling, shape, own)):
-            proved = beyond_deflated(source.gram, ritz.vectors, ritz.values, ceiling, shape)
-            return float(source.squares(proved))
-    for dtype, ceiling in product(dict.fromkeys((np.dtype(np.float32), own)), ritz.ceilings):
-        if ritz.suffices(ceiling, rest_rounding(ceiling, shape, dtype)):
-            limit = float(source.squares(ceiling))
-            return beyond_rest(question.rows, made.part, made.error, question.norm, limit, dtype)
-    return np.inf
 
 
 def _by_deflation(question: Question, squares: Array, vectors: Array) -> Leading | None:

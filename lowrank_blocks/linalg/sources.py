@@ -15,6 +15,11 @@ from lowrank_blocks.linalg.gram import gram, times
 _MODERATE = 10  # fourth powers of norms up to 2**10 do not overflow, and those from 2**-10 do not vanish
 
 
+def unit(dtype: Any) -> float:
+    """Return the unit of rounding of float64 or float32."""
+    return float(np.finfo(dtype).epsneg)
+
+
 @dataclass(frozen=True)
 class Source:
     """A block divided by ``2**exponent``.

@@ -25,6 +25,7 @@ from timing import duel, once
 import lowrank_blocks as lb
 from lowrank_blocks.linalg import (
     addresses,
+    beyond,
     factors,
     gram,
     leading,
@@ -109,8 +110,10 @@ PARTS = (
          ("factors power", "factors power, large", "factors long")),
     Part("krylov", "Lanczos in single precision", ((leading, "_ritz", nothing),),
          ("factors narrow, small",)),
+    Part("beyond", "the proof by norms", ((beyond, "beyond_by_norms", lambda *_: np.inf),),
+         ("factors power", "factors power, large")),
     Part("beyond", "the Gram matrix of the rest only", ((leading, "ROWS_FROM", EVERYWHERE),),
-         ("factors power", "factors power, large", "factors narrow")),
+         ("factors power, very large",)),
     Part("factors", "blocks in stacks", ((factors, "STACKED_BELOW", 0), (factors, "GRAM_BELOW", 0)),
          ("grid 32 factors", "grid 128 factors")),
     Part("small", "Gram matrices in stacks", ((small, "STACK_FROM", EVERYWHERE),),
@@ -139,6 +142,7 @@ def cases(unit):
     flat, power, noise = (target(name, unit, unit) for name in ("flat", "power law", "rank 16 + noise"))
     twice = {name: target(name, 2 * unit, 2 * unit) for name in ("power law", "rank 16 + noise")}
     steep = lb.synthetic.power_law((unit, unit), exponent=1.5).matrix
+    very_large = lb.synthetic.power_law((3 * unit, 3 * unit), exponent=0.5).matrix
     wide, long = target("power law", unit, 4 * unit), target("flat", 16, 64 * unit)
 
     def curve(matrix, structure=None):
@@ -166,6 +170,7 @@ def cases(unit):
         "factors power": best(power, unit // 64),
         "factors noise": best(noise, unit // 16),
         "factors power, large": best(twice["power law"], unit // 16),
+        "factors power, very large": best(very_large, unit // 64),
         "factors noise, large": best(twice["rank 16 + noise"], unit // 16),
         "factors long": best(wide, unit // 64),
         "factors narrow": best(flat.astype(np.float32), unit // 64),
