@@ -109,7 +109,7 @@ PARTS = (
     Part("krylov", "Lanczos", ((leading, "LANCZOS_FROM", EVERYWHERE),),
          ("factors power", "factors power, large", "factors long")),
     Part("krylov", "Lanczos in single precision", ((leading, "_ritz", nothing),),
-         ("factors narrow, small",)),
+         ("factors narrow, small", "factors narrow, decaying")),
     Part("beyond", "the proof by norms", ((beyond, "beyond_by_norms", lambda *_: np.inf),),
          ("factors power", "factors power, large")),
     Part("beyond", "the Gram matrix of the rest only", ((leading, "ROWS_FROM", EVERYWHERE),),
@@ -142,6 +142,7 @@ def cases(unit):
     flat, power, noise = (target(name, unit, unit) for name in ("flat", "power law", "rank 16 + noise"))
     twice = {name: target(name, 2 * unit, 2 * unit) for name in ("power law", "rank 16 + noise")}
     steep = lb.synthetic.power_law((unit, unit), exponent=1.5).matrix
+    decaying = lb.synthetic.power_law((3 * unit // 8, 3 * unit // 8), exponent=0.5).matrix
     very_large = lb.synthetic.power_law((3 * unit, 3 * unit), exponent=0.5).matrix
     wide, long = target("power law", unit, 4 * unit), target("flat", 16, 64 * unit)
 
@@ -175,6 +176,7 @@ def cases(unit):
         "factors long": best(wide, unit // 64),
         "factors narrow": best(flat.astype(np.float32), unit // 64),
         "factors narrow, small": best(flat[: 3 * unit // 8, : 3 * unit // 8].astype(np.float32), unit // 64),
+        "factors narrow, decaying": best(decaying.astype(np.float32), unit // 64),
         "factors narrow, apart by little": best(power[: unit // 2].astype(np.float32), unit // 16),
         "grid 8 factors": best(flat, unit // 16, lb.Localized(8)),
         "grid 32 factors": best(flat, unit // 16, lb.Localized(32)),
