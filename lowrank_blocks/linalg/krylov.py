@@ -28,7 +28,7 @@ _SMALL = 512  # sides below which a step costs less than to test convergence
 _FLAT = 4.0  # Rayleigh quotients of the first block, over the mean of all, below which none converges soon
 _FIRST_LOOK = (4, 9)  # blocks beyond the rank at which convergence is first tested: large sides, small ones
 _JUDGED = 5  # blocks beyond twice the rank from which on slow convergence ends the iteration ...
-_HOPELESS = 0.02  # ... by a residual, relative to the last value, that is so large ...
+_HOPELESS = 0.05  # ... by residuals, relative to the last value, that are so large ...
 _MORE_LOOKS = 8  # ... or by energy that is missed and does not fall as fast as to be small after so many more
 _LAST_LOOK = 10  # columns, in ranks beyond twelve blocks, at which the iteration ends
 _PASSES = 4  # over the basis, for images that it spans up to rounding
@@ -50,6 +50,8 @@ class Ritz:
         The Rayleigh quotient that comes next.
     coupled : float
         Frobenius norm of what the vectors lack to be eigenvectors.
+    left : float
+        Energy of the block less that of the values.
     spare : float
         Half of the energy that may be missed.
     space : (array, array)
@@ -64,6 +66,7 @@ class Ritz:
     values: Array
     following: float
     coupled: float
+    left: float
     spare: float
     space: Space
     by_rows: bool
@@ -116,27 +119,40 @@ def leading_ritz(
         None if the Krylov space has no room for so many, or no eigenvalues stand out.
     """
     ritz, before, noise = None, math.inf, unit(source.rows.dtype) * source.energy
-    for basis, images in _krylov(partial(source.times, by_rows=by_rows), source, rank):
-        values, rotation = _largest(basis.T @ images, rank + 1)
-        turn, kept = rotation[:, :rank], values[:rank]
-        vectors = basis @ turn
-        residuals = np.linalg.norm(images @ turn - vectors * kept, axis=0).astype(np.float64)
-        kept, coupled = kept.astype(np.float64), float(np.linalg.norm(residuals))
-        left = max(source.energy - float(kept.sum()), 0.0)
-        spare = tolerance * math.sqrt(source.energy * left)
-        ritz = Ritz(vectors, kept, float(values[rank]), coupled, spare, (basis, images), by_rows)
-        if stop(kept):
+    for space in _krylov(partial(source.times, by_rows=by_rows), source, rank):
+        ritz = _rayleigh_ritz(space, rank, source.energy, tolerance, by_rows)
+        if stop(ritz.values):
             break
-        done = coupled <= _FLOOR * noise or left <= _NOTHING * noise
+        done = ritz.coupled <= _FLOOR * noise or ritz.left <= _NOTHING * noise
         if done or any(map(ritz.suffices, ritz.ceilings)):
             return replace(ritz, converged=True)
         missed = min(map(ritz.missed, ritz.ceilings))
-        slow = missed * (missed / before) ** _MORE_LOOKS > spare
-        judged = basis.shape[1] >= 2 * rank + _JUDGED * width_of(len(basis), rank)
-        if judged and (slow or residuals.max() > _HOPELESS * kept[-1]):
+        slow = missed * (missed / before) ** _MORE_LOOKS > ritz.spare
+        judged = space[0].shape[1] >= 2 * rank + _JUDGED * width_of(len(space[0]), rank)
+        if judged and (slow or ritz.coupled > _HOPELESS * ritz.values[-1]):
             break
         before = missed
     return ritz
+
+
+def _rayleigh_ritz(space: Space, rank: int, energy: float, tolerance: float, by_rows: bool) -> Ritz:
+    """Return the leading Ritz pairs of a Krylov space."""
+    basis, images = space
+    values, rotation = _largest(basis.T @ images, rank + 1)
+    turn, kept = rotation[:, :rank], values[:rank]
+    vectors = basis @ turn
+    coupled = float(np.linalg.norm(images @ turn - vectors * kept))
+    left = max(energy - float(kept.sum(dtype=np.float64)), 0.0)
+    return Ritz(
+        vectors=vectors,
+        values=kept.astype(np.float64),
+        following=float(values[rank]),
+        coupled=coupled,
+        left=left,
+        spare=tolerance * math.sqrt(energy * left),
+        space=space,
+        by_rows=by_rows,
+    )
 
 
 def _krylov(times: Callable[..., NDArray[Any]], source: Source, rank: int) -> Iterator[Space]:
@@ -166,7 +182,9 @@ def _krylov(times: Callable[..., NDArray[Any]], source: Source, rank: int) -> It
 @lru_cache(maxsize=8)
 def _start(side: int, width: int) -> Array:
     """Return the columns whose images are the first block."""
-    return np.random.default_rng(0).standard_normal((side, width))
+    columns = np.random.default_rng(0).standard_normal((side, width))
+    columns.flags.writeable = False
+    return columns
 
 
 def _orthogonal(columns: NDArray[Any], basis: NDArray[Any], near: int) -> NDArray[Any]:
