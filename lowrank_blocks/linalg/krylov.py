@@ -31,6 +31,7 @@ _JUDGED = 5  # blocks beyond twice the rank from which on slow convergence ends 
 _HOPELESS = 0.05  # ... by residuals, relative to the last value, that are so large ...
 _MORE_LOOKS = 8  # ... or by energy that is missed and does not fall as fast as to be small after so many more
 _LAST_LOOK = 10  # columns, in ranks beyond twelve blocks, at which the iteration ends
+_AIM = 0.01  # of the energy that may be missed; single precision does not get there
 _PASSES = 4  # over the basis, for images that it spans up to rounding
 _FLOOR = 4.0  # residuals that no iteration makes smaller, in units of rounding of the energy
 _NOTHING = 64.0  # energy left that is nothing but rounding, in the same units
@@ -119,15 +120,16 @@ def leading_ritz(
         None if the Krylov space has no room for so many, or no eigenvalues stand out.
     """
     ritz, before, noise = None, math.inf, unit(source.rows.dtype) * source.energy
+    aim = 1.0 if source.single else _AIM
     for space in _krylov(partial(source.times, by_rows=by_rows), source, rank):
         ritz = _rayleigh_ritz(space, rank, source.energy, tolerance, by_rows)
         if stop(ritz.values):
             break
         done = ritz.coupled <= _FLOOR * noise or ritz.left <= _NOTHING * noise
-        if done or any(map(ritz.suffices, ritz.ceilings)):
-            return replace(ritz, converged=True)
         missed = min(map(ritz.missed, ritz.ceilings))
-        slow = missed * (missed / before) ** _MORE_LOOKS > ritz.spare
+        if done or missed <= aim * ritz.spare:
+            return replace(ritz, converged=True)
+        slow = missed * (missed / before) ** _MORE_LOOKS > aim * ritz.spare
         judged = space[0].shape[1] >= 2 * rank + _JUDGED * width_of(len(space[0]), rank)
         if judged and (slow or ritz.coupled > _HOPELESS * ritz.values[-1]):
             break
