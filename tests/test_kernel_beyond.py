@@ -117,7 +117,7 @@ def test_nothing_is_beyond_what_lanczos_leaves(rank, monkeypatch):
         source = Source(block, 1.0)
         ritz = krylov.leading_ritz(source, rank, 1.0)
         least = ritz.ceilings[0]
-        bound = beyond.beyond_by_norms(source.gram, *ritz.space, rank, least)
+        bound = beyond.beyond_by_norms(source.gram, *ritz.space, rank, ritz.width, least)
         assert largest_beside(block, ritz.vectors) <= bound, name
         assert least <= bound, name
         proved += bound <= ritz.values[-1]
@@ -133,15 +133,15 @@ def test_what_the_krylov_space_misses_shows_in_the_norm(hidden):
     basis, images = ritz.space
     own, least = gram(block, both_halves=True), float(ritz.values[-1])
     other = own + hidden * np.outer(u[:, -1], u[:, -1])
-    assert beyond.beyond_by_norms(own, basis, images, 8, least) == least
-    assert beyond.beyond_by_norms(other, basis, images, 8, least) >= hidden
+    assert beyond.beyond_by_norms(own, basis, images, 8, ritz.width, least) == least
+    assert beyond.beyond_by_norms(other, basis, images, 8, ritz.width, least) >= hidden
     basis[:, -1], images[:, -1] = basis[:, 0], images[:, 0]  # counted twice, it hides what is outside
-    assert beyond.beyond_by_norms(other, basis, images, 8, least) == np.inf
+    assert beyond.beyond_by_norms(other, basis, images, 8, ritz.width, least) == np.inf
 
 
 def test_what_couples_the_outside_to_the_krylov_space_is_counted():
     """The largest eigenvalue of the complement is above those of both of its parts."""
     matrix = np.array([[1.0, 0.0, 0.0], [0.0, 0.3, 0.2], [0.0, 0.2, 0.1]])
     basis, largest = np.eye(3)[:, :2], float(np.linalg.eigvalsh(matrix[1:, 1:])[-1])
-    bound = beyond.beyond_by_norms(matrix, basis, matrix @ basis, 1, 0.35)
+    bound = beyond.beyond_by_norms(matrix, basis, matrix @ basis, 1, 1, 0.35)
     assert largest <= bound == pytest.approx(0.3 + 0.2**2 / (0.35 - 0.1), rel=1e-9)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from lowrank_blocks.linalg.bounds import eigen_sum, residual_rounding, root
 from lowrank_blocks.linalg.energies import UNIT, energy
 from lowrank_blocks.linalg.gram import gram, residual_in
-from lowrank_blocks.linalg.krylov import Ritz, width_of
+from lowrank_blocks.linalg.krylov import Ritz
 from lowrank_blocks.linalg.lapack import eigenpairs, is_positive_definite, subtract_from_product
 from lowrank_blocks.linalg.projection import Projection
 from lowrank_blocks.linalg.questions import Leading, Question
@@ -48,7 +48,7 @@ def bound_beyond(source: Source, ritz: Ritz, question: Question, made: Leading) 
     choices = list(product(dict.fromkeys((np.dtype(np.float32), own)), ritz.ceilings))
     if not ritz.by_rows and not source.single:
         rounding = next_rounding(ritz.values, source.energy, shape, own)
-        found = beyond_by_norms(source.gram, *ritz.space, len(ritz.values), ritz.ceilings[0])
+        found = beyond_by_norms(source.gram, *ritz.space, len(ritz.values), ritz.width, ritz.ceilings[0])
         if ritz.suffices(found, rounding):
             return found + rounding
     for dtype, ceiling in () if ritz.by_rows else choices:
@@ -62,7 +62,7 @@ def bound_beyond(source: Source, ritz: Ritz, question: Question, made: Leading) 
     return math.inf
 
 
-def beyond_by_norms(matrix: Array, basis: Array, images: Array, rank: int, least: float) -> float:
+def beyond_by_norms(matrix: Array, basis: Array, images: Array, rank: int, width: int, least: float) -> float:
     """Bound the eigenvalues on the complement of leading Ritz vectors by what a Krylov space leaves.
 
     In the basis of the other Ritz vectors, and of what is outside the Krylov space, G is
@@ -77,8 +77,8 @@ def beyond_by_norms(matrix: Array, basis: Array, images: Array, rank: int, least
         The Gram matrix G, both halves, in double precision.
     basis, images : (k, d) arrays
         Of the Krylov space, and their products with G.
-    rank : int
-        Number of leading Ritz vectors.
+    rank, width : int
+        Number of leading Ritz vectors, and of columns of the last block.
     least : float
         The bound is not below it.
     """
@@ -89,7 +89,7 @@ def beyond_by_norms(matrix: Array, basis: Array, images: Array, rank: int, least
     if outside >= least or np.linalg.norm(basis.T @ basis - np.eye(len(projected))) > _SKEW * rounding:
         return math.inf
     values, rotation = eigenpairs(projected)
-    last = rotation[-width_of(len(matrix), rank) :, :-rank]
+    last = rotation[-width:, :-rank]
     coupled = (max(reached - inside, 0.0) + slack) / (least - outside) * (last.T @ last)
     bound = float(eigenvalues((np.diag(values[:-rank]) + coupled)[None])[0, -1])
     return max(least, bound + _CANCELLATION * rounding * float(values[-1]))

@@ -57,6 +57,8 @@ class Ritz:
         Half of the energy that may be missed.
     space : (array, array)
         The orthonormal basis of the Krylov space, (k, d), and its images.
+    width : int
+        Number of columns of its last block.
     by_rows : bool
         Whether the Gram matrix was not formed.
     converged : bool
@@ -70,6 +72,7 @@ class Ritz:
     left: float
     spare: float
     space: Space
+    width: int
     by_rows: bool
     converged: bool = False
 
@@ -130,7 +133,7 @@ def leading_ritz(
         if done or missed <= aim * ritz.spare:
             return replace(ritz, converged=True)
         slow = missed * (missed / before) ** _MORE_LOOKS > aim * ritz.spare
-        judged = space[0].shape[1] >= 2 * rank + _JUDGED * width_of(len(space[0]), rank)
+        judged = space[0].shape[1] >= 2 * rank + _JUDGED * ritz.width
         if judged and (slow or ritz.coupled > _HOPELESS * ritz.values[-1]):
             break
         before = missed
@@ -153,6 +156,7 @@ def _rayleigh_ritz(space: Space, rank: int, energy: float, tolerance: float, by_
         left=left,
         spare=tolerance * math.sqrt(energy * left),
         space=space,
+        width=_width(len(basis), rank),
         by_rows=by_rows,
     )
 
@@ -160,7 +164,7 @@ def _rayleigh_ritz(space: Space, rank: int, energy: float, tolerance: float, by_
 def _krylov(times: Callable[..., NDArray[Any]], source: Source, rank: int) -> Iterator[Space]:
     """Yield growing orthonormal bases of a block Krylov space, and their images."""
     (side, _), dtype = source.shape, source.rows.dtype
-    width = width_of(side, rank)
+    width = _width(side, rank)
     most = min(_LAST_LOOK * rank + 12 * width, side // 2) // width
     look = rank + _FIRST_LOOK[side < _SMALL] * width
     if look > most * width:
@@ -213,6 +217,6 @@ def _largest(matrix: NDArray[Any], count: int) -> tuple[NDArray[Any], NDArray[An
     return values[: -count - 1 : -1], vectors[:, : -count - 1 : -1]
 
 
-def width_of(side: int, rank: int) -> int:
+def _width(side: int, rank: int) -> int:
     """Return how many columns a block of the Krylov space has."""
     return max(16 if side >= _LARGE else 8, 8 * (rank // 32))
