@@ -274,6 +274,19 @@ def test_one_half_says_whether_a_matrix_is_positive_definite(kind, published, mo
             np.testing.assert_array_equal(mixed[other == 1], before)
 
 
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("place", [(0, 0), (4, 4), (8, 8), (8, 0), (5, 4)], ids=str)
+def test_what_is_not_finite_is_not_positive_definite(kind, bad, place):
+    """As where single precision overflows: OpenBLAS reports no failure."""
+    for side in (9, 300):
+        for upper in (False, True):
+            matrix = np.eye(side, dtype=kind)
+            i, j = (index + side - 9 if index == 8 else index for index in place)
+            matrix[i, j] = matrix[j, i] = bad
+            assert not lapack.is_positive_definite(matrix, upper=upper)
+
+
 def test_no_other_module_calls_lapack():
     """Only norms and the name of the error are taken from numpy elsewhere."""
     for path in Path(lb.__file__).parent.rglob("*.py"):

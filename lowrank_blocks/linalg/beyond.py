@@ -183,9 +183,10 @@ def beyond_rest(
     np.negative(matrix, out=matrix)
     if not _none_above(limit, matrix, upper=True):
         return math.inf
-    energy = math.ldexp(error, -exponent) ** 2
     shape = rows.shape[0], rows.shape[1]
-    rounding = _of_gram(np.array([limit]), energy, shape) + _factorisation(limit, shape)
+    rounding = _of_gram(np.array([limit]), math.ldexp(error, -exponent) ** 2, shape) + _factorisation(
+        limit, shape
+    )
     largest = math.ldexp(math.sqrt(limit + rounding * unit(dtype) / UNIT), exponent)
     moved = unit(dtype) * error + residual_rounding(0.0, norm, len(part.values))
     return float((largest + moved) ** 2)

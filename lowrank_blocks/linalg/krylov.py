@@ -87,7 +87,8 @@ class Ritz:
 
     def suffices(self, ceiling: float, rounding: float = 0.0) -> bool:
         """Whether a bound that can be proved to within rounding shows that little energy is missed."""
-        return ceiling - rounding >= self.following and self.missed(ceiling + rounding) <= self.spare
+        between = ceiling > 0 and ceiling - rounding >= self.following
+        return between and self.missed(ceiling + rounding) <= self.spare
 
     def missed(self, beyond: float) -> float:
         """Return the energy that is missed at most if no eigenvalue of the complement exceeds a bound."""
