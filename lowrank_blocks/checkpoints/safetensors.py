@@ -72,7 +72,7 @@ class SafetensorsCheckpoint(Checkpoint):
         dtype = numpy_type(info.dtype, f"{info.file}: tensor {name!r}")
         if 0 in info.shape:
             return np.zeros(info.shape, dtype)
-        with info.file.open("rb") as file:  # numpy's memmap takes ten times as long to make
+        with info.file.open("rb") as file:  # numpy's memmap takes longer to make
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         stored = np.frombuffer(mapped, dtype, math.prod(info.shape), self._offsets[name])
         return stored.reshape(info.shape)

@@ -25,8 +25,8 @@ _DIGEST = hashlib.sha256().digest_size
 class Journal:
     """Arrays by key, one file each. A file is written aside and renamed, so that none is ever half written.
 
-    A file holds a SHA-256 of what follows: the names, then every array as in an .npy file. An .npz file would
-    say the same, and takes three times as long to write.
+    A file holds a SHA-256 of what follows: the names, then every array as in an .npy file. An .npz file takes
+    longer to write.
 
     Parameters
     ----------
