@@ -88,6 +88,24 @@ def test_every_block_is_cut_by_itself(kind):
         assert found.n_parameters == found.budget
 
 
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("power", [-600, 0, 600])
+def test_norms_are_those_of_the_blocks_and_of_what_is_in_none(kind, power):
+    for matrix in GENERIC.values():
+        if not kind.fits(matrix.shape):
+            continue
+        kept = leading_factors(np.ldexp(matrix, power), kind.make(*matrix.shape), 3)
+        scale = kept.exponent - power
+        for norm, block in zip(kept.found.norm, kind.blocks(*matrix.shape), strict=True):
+            exact = math.sqrt(math.fsum(np.square(pick(matrix, block)).ravel()))
+            assert np.ldexp(norm, scale) == pytest.approx(exact, rel=1e-14)
+        exact = math.sqrt(math.fsum(np.square(matrix).ravel()))
+        found = kept.truncate(0 * kept.found.factors.ranks)
+        assert abs(np.ldexp(found.accuracy.norm, -power) - exact) <= np.ldexp(
+            found.accuracy.norm_bound, -power
+        )
+
+
 def off_by(angle, shape, rank, seed):
     """Return a matrix, its spectrum, and factors on a subspace that is not quite the leading one."""
     rng = np.random.default_rng(seed)
@@ -99,7 +117,8 @@ def off_by(angle, shape, rank, seed):
     error = np.linalg.norm(matrix - b @ a)
     excess = np.array([error - np.linalg.norm(s[rank:])])
     factors = PackedFactors.of_pairs([(b, a)])
-    return matrix, s, BlockFactors(factors, np.array([error]), excess, np.zeros(1), ("gram",))
+    norm, error = np.array([np.linalg.norm(matrix)]), np.array([error])
+    return matrix, s, BlockFactors(factors, norm, error, excess, np.zeros(1), ("gram",))
 
 
 @pytest.mark.parametrize("angle", [1e-6, 1e-2, 0.3, 3.0])

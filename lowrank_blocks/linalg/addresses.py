@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,7 @@ SIGNATURES |= {f"s{name[1:]}": SIGNATURES[name].replace("d", "s") for name in _B
 _BLAS = ("dsyrk", "ssyrk")
 _INTEGERS = 1 << (8 * ctypes.sizeof(ctypes.c_int) - 1)
 WORK = 64  # numbers of work space a row; the blocked routines are fastest from 38 on
+_first_byte = ctypes.c_char.from_buffer
 _REALS = {"d": ctypes.c_double, "s": ctypes.c_float}
 _NUMBERS = {"d": np.dtype(np.float64), "s": np.dtype(np.float32), "i": np.dtype(np.intc)}
 
@@ -96,6 +97,8 @@ def each(name: str, count: int, *arguments: Arguments) -> int | None:
 
 def _passed(name: str, kind: str, argument: Arguments) -> Any:
     """Return an argument as ctypes takes it, or refuse one that is not of the kind."""
+    if type(argument) is int and kind == "i" and -_INTEGERS <= argument < _INTEGERS:
+        return _integer(argument)
     if isinstance(argument, tuple):
         array, length = argument
         dtype = _NUMBERS[kind]
@@ -109,14 +112,18 @@ def _passed(name: str, kind: str, argument: Arguments) -> Any:
         return argument
     if kind in _REALS and isinstance(argument, float):
         return ctypes.byref(_REALS[kind](argument))
-    if kind == "i" and isinstance(argument, int) and -_INTEGERS <= argument < _INTEGERS:
-        return ctypes.byref(ctypes.c_int(argument))
     raise TypeError(f"{name} takes no {argument!r} for an argument of kind {kind!r}.")
+
+
+@lru_cache(maxsize=1 << 12)
+def _integer(number: int) -> Any:
+    """Return a pointer to an integer, which no routine changes."""
+    return ctypes.byref(ctypes.c_int(number))
 
 
 def _address(array: Any) -> int:
     """Return ``array.ctypes.data`` of a writable array, which makes three Python objects on its way."""
-    return ctypes.addressof(ctypes.c_char.from_buffer(array)) if array.size else int(array.ctypes.data)
+    return ctypes.addressof(_first_byte(array)) if array.size else int(array.ctypes.data)
 
 
 def empty(length: int, dtype: Any = np.float64) -> tuple[NDArray[Any], int]:

@@ -7,6 +7,7 @@ sum grows in proportion to their count. Sums of pieces keep it in proportion to 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,22 +38,31 @@ def tail_rounding(tails: Array) -> Array:
 
 def energy(matrix: Array) -> float:
     """Return the sum of the squares of all entries, to within `energy_rounding`."""
-    if by_columns(matrix):
-        matrix = matrix.T
-    rows, length = matrix.shape
+    return float(energies(matrix[None])[0])
+
+
+def energies(stack: Array) -> Array:
+    """Return the `energy` of every block of a stack, (n, k, l)."""
+    if stack.flags.c_contiguous:
+        stack = stack.reshape(len(stack), 1, -1)
+    elif by_columns(stack[0]):
+        stack = stack.mT
+    count, rows, length = stack.shape
     pieces, rest = divmod(length, _PIECE)
-    total = _squares(matrix[:, length - rest :]) if rest else 0.0
+    total = np.zeros(count)
+    if rest:
+        total += _squares(stack[..., length - rest :])
     if pieces:
-        total += _squares(matrix[:, : length - rest].reshape(rows, pieces, _PIECE))  # of a view
+        total += _squares(stack[..., : length - rest].reshape(count, rows, pieces, _PIECE))  # of a view
     return total
 
 
-def energy_rounding(total: float) -> float:
+def energy_rounding(total: Any) -> Any:
     """Bound what rounding adds to ``total``, an `energy`."""
     return (_PIECE / 2 + _PAIRWISE) * UNIT * total
 
 
-def norm_rounding(norm: float) -> float:
+def norm_rounding(norm: Any) -> Any:
     """Bound what rounding adds to ``norm``, the root of an `energy`."""
     return energy_rounding(norm) / 2
 
@@ -62,9 +72,10 @@ def by_columns(rows: Array) -> bool:
     return rows.strides[0] < rows.strides[1]
 
 
-def _squares(rows: Array) -> float:
-    """Return the sum of the squares of short rows: each by a product, all of them in pairs."""
-    return float(np.matmul(rows[..., None, :], rows[..., :, None]).sum())
+def _squares(rows: Array) -> Array:
+    """Return the sums of the squares of stacks of short rows: each by a product, all of a stack in pairs."""
+    squares = np.matmul(rows[..., None, :], rows[..., :, None])
+    return np.asarray(squares.reshape(len(rows), -1).sum(axis=1))
 
 
 def _running(squares: Array) -> Array:

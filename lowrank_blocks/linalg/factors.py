@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from lowrank_blocks._validation import Matrix, Shape, is_narrow
 from lowrank_blocks.linalg.bounds import PROMISE_DOUBLE
-from lowrank_blocks.linalg.energies import energy, norm_rounding
+from lowrank_blocks.linalg.energies import energies, norm_rounding
 from lowrank_blocks.linalg.gram import flat
 from lowrank_blocks.linalg.leading import SVD_BELOW, leading
 from lowrank_blocks.linalg.packed import Factors, Pack
-from lowrank_blocks.linalg.questions import Known
+from lowrank_blocks.linalg.questions import Known, Question
 from lowrank_blocks.linalg.scaling import common_exponent, raised, scaled, stacked
 from lowrank_blocks.linalg.sequences import BlockSequence, Indices
 from lowrank_blocks.linalg.single import in_single
@@ -112,6 +112,7 @@ def _stacked(
     zero = (ranks == 0) | (best.norm == 0)
     return Solved(
         Pack.of_stacks(stored_b, stored_a, ranks),
+        np.ldexp(np.sqrt(energies(rows)), own - exponent),
         np.ldexp(best.error, own - exponent),
         raised(best.excess, own - exponent),
         np.ldexp(moved, -exponent),
@@ -125,38 +126,40 @@ def _alone(
     """Solve a block by the cheapest method that can be proved right."""
     own = common_exponent(block)
     rows, shift = scaled(flat(block), own), own - exponent
-    if rank == 0 or not (rows[0].any() or rows.any()):  # the first row mostly tells
-        zeros = np.zeros((len(rows), rank)), np.zeros((rank, rows.shape[1]))
-        norm = math.sqrt(energy(rows))
-        return _one(zeros, block, (norm, norm_rounding(norm)), shift, exponent, "zero", single)
     if known is not None:
         known = Known(math.ldexp(known.error, -shift), math.ldexp(known.bound, -shift))
+    question = Question(rows, rank, accuracy, known)
+    norm = question.norm
+    if rank == 0 or norm == 0:
+        zeros = np.zeros((len(rows), rank)), np.zeros((rank, rows.shape[1]))
+        return _one(zeros, block, (norm, norm, norm_rounding(norm)), shift, exponent, "zero", single)
     narrow = flat(block).astype(np.float32, copy=False) if is_narrow(block.dtype) else None
-    best = leading(rows, rank, accuracy, known, narrow)
+    best = leading(question, narrow)
     part = best.part
     roots = np.ldexp(np.sqrt(part.values), own // 2)
     factors = part.basis * roots, roots[:, None] * part.rows
-    return _one(factors, block, (best.error, best.excess), shift, exponent, best.method, single)
+    return _one(factors, block, (norm, best.error, best.excess), shift, exponent, best.method, single)
 
 
 def _one(
     factors: Factors,
     block: Matrix,
-    claims: tuple[float, float],
+    claims: tuple[float, float, float],
     shift: int,
     exponent: int,
     method: str,
     single: bool,
 ) -> Solved:
-    """Return what was found of one block, from its factors smaller side first, its error and excess."""
+    """Return what was found of one block, from its factors smaller side first, its norm, error and excess."""
     b, a = factors
     moved = 0.0
     if single:
         singles, rows, moves = in_single(b[None], a[None])
         b, a, moved = singles[0], rows[0], math.ldexp(float(moves[0]), -exponent)
-    error, excess = claims
+    norm, error, excess = claims
     return Solved(
         Pack.of_one((b, a) if block.shape[0] <= block.shape[1] else (a.T, b.T)),
+        np.array([math.ldexp(norm, shift)]),
         np.array([math.ldexp(error, shift)]),
         np.array([raised(excess, shift)]),
         np.array([moved]),

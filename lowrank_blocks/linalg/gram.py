@@ -43,6 +43,8 @@ def gram(rows: NDArray[Any], *, both_halves: bool = False) -> NDArray[Any]:
 
 def times(matrix: NDArray[Any], columns: NDArray[Any]) -> NDArray[Any]:
     """Return ``matrix @ columns``, of one precision, panel by panel."""
+    if len(matrix) <= _TALL_PANEL:
+        return np.asarray(matrix @ columns)
     product = np.empty((len(matrix), columns.shape[1]), matrix.dtype)
 
     def fill(panel: slice) -> None:

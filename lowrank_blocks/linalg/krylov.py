@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lowrank_blocks.linalg.lapack import eigenpairs, spanned
+from lowrank_blocks.linalg.lapack import eigenpairs, orthonormalise
 from lowrank_blocks.linalg.missed import missed_energy
 from lowrank_blocks.linalg.sources import Source, unit
 from lowrank_blocks.linalg.stacks import leading_eigenpairs
@@ -172,18 +172,19 @@ def _krylov(times: Callable[..., NDArray[Any]], source: Source, rank: int) -> It
         return
     basis = np.empty((side, most * width), dtype, order="F")  # untouched columns take no memory
     images = np.empty_like(basis)
-    block = spanned(times(_start(side, width).astype(dtype, copy=False)))
-    for step in range(1, most + 1):
-        new = slice((step - 1) * width, step * width)
-        basis[:, new] = block
-        images[:, new] = times(block)
-        known = basis[:, : new.stop]
-        if step == 1 and np.vdot(block, images[:, new]) * side < _FLAT * width * source.energy:
+    basis[:, :width] = times(_start(side, width).astype(dtype, copy=False))
+    orthonormalise(basis[:, :width].T)
+    for done in range(width, (most + 1) * width, width):
+        known, block = basis[:, :done], basis[:, done - width : done]
+        image = images[:, done - width : done]
+        image[...] = times(block)
+        if done == width and np.vdot(block, image) * side < _FLAT * width * source.energy:
             return
-        if new.stop >= look:
-            yield known, images[:, : new.stop]
-            look = new.stop + max(width, rank // 4)
-        block = _orthogonal(images[:, new], known, 2 * width)
+        if done >= look:
+            yield known, images[:, :done]
+            look = done + max(width, rank // 4)
+        if done < most * width:
+            _extend(known, image, basis[:, done : done + width])
 
 
 @lru_cache(maxsize=8)
@@ -194,19 +195,20 @@ def _start(side: int, width: int) -> Array:
     return columns
 
 
-def _orthogonal(columns: NDArray[Any], basis: NDArray[Any], near: int) -> NDArray[Any]:
-    """Return orthonormal columns that span what a basis lacks of images, which only its last ones overlap."""
-    last = basis[:, -near:]
-    block = spanned(columns - last @ (last.T @ columns))
+def _extend(basis: NDArray[Any], image: NDArray[Any], block: NDArray[Any]) -> None:
+    """Fill a block with orthonormal columns that span what a basis lacks of the image of its last block.
+
+    Up to rounding only the last two blocks overlap the image.
+    """
+    last = basis[:, -2 * block.shape[1] :]
+    np.subtract(image, last @ (last.T @ image), out=block)
+    orthonormalise(block.T)
     for _ in range(_PASSES):
         overlap = basis.T @ block
         block -= basis @ overlap
-        if np.vdot(overlap, overlap) <= unit(
-            basis.dtype
-        ):  # what was taken off shortens columns by its square
+        if np.vdot(overlap, overlap) <= unit(basis.dtype):  # columns are shortened by the square of it
             break
-        block = spanned(block)
-    return block
+        orthonormalise(block.T)
 
 
 def _largest(matrix: NDArray[Any], count: int) -> tuple[NDArray[Any], NDArray[Any]]:

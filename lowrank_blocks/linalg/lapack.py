@@ -55,26 +55,38 @@ def spanned(columns: NDArray[Any]) -> NDArray[Any]:
 
     numpy keeps Python's lock meanwhile, so threads that split dominant values off would wait for each other.
     """
-    rows, factors = reflectors(columns)
-    (count, side), name = rows.shape, _precision(rows) + "orgqr"
+    rows = columns.T.copy()
+    orthonormalise(rows)
+    return rows.T
+
+
+def orthonormalise(rows: NDArray[Any]) -> None:
+    """Replace (r, k) long rows, in C's order, by an orthonormal basis of their span."""
+    factors, (count, side), name = _reflect(rows), rows.shape, _precision(rows) + "orgqr"
     work, matrix = empty(WORK * count, rows.dtype), ((rows, count * side), side, (factors, count))
     status = call(name, side, count, count, *matrix, work, work[1])
     if status is None:
-        return np.asarray(np.linalg.qr(columns)[0], columns.dtype)
+        found, _, status = getattr(_wrappers(), name)(rows.T, factors, overwrite_a=1)
+        rows.T[...] = found
     must_succeed(name, status)
-    return rows.T
 
 
 def reflectors(columns: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return reflectors, as rows, that turn the span of (k, r) columns onto the axes, and their factors."""
-    (side, count), rows, name = columns.shape, columns.T.copy(), _precision(columns) + "geqrf"
+    rows = columns.T.copy()
+    return rows, _reflect(rows)
+
+
+def _reflect(rows: NDArray[Any]) -> NDArray[Any]:
+    """Replace (r, k) rows by the reflectors that turn their span onto the axes; return the factors."""
+    (count, side), name = rows.shape, _precision(rows) + "geqrf"
     factors, work = empty(count, rows.dtype), empty(WORK * count, rows.dtype)
     status = call(name, side, count, (rows, count * side), side, factors, work, work[1])
     if status is None:
-        found, scales = np.linalg.qr(columns, mode="raw")
-        return np.ascontiguousarray(found), scales
+        found, scales, _, status = getattr(_wrappers(), name)(rows.T, overwrite_a=1)
+        rows.T[...], factors = found, (scales, count)
     must_succeed(name, status)
-    return rows, factors[0]
+    return factors[0]
 
 
 def reflected(block: Array, rows: Array, factors: Array) -> Array:

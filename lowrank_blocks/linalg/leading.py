@@ -35,31 +35,19 @@ SUBSET_SHARE = 3  # ranks up to side / this: some eigenvectors of the Gram matri
 _RELIABLE = 1e-6  # squares, relative to the largest, whose vectors a Gram matrix resolves well
 
 
-def leading(
-    rows: Array,
-    rank: int,
-    tolerance: float,
-    known: Known | None = None,
-    narrow: NDArray[np.float32] | None = None,
-) -> Leading:
-    """Return the best approximation of a block, smaller side first, with a proof of its excess.
+def leading(question: Question, narrow: NDArray[np.float32] | None = None) -> Leading:
+    """Return the best approximation of a block with a proof of its excess.
 
     Parameters
     ----------
-    rows : (k, l) array
-        Nonzero block, ``k <= l``, whose squares neither overflow nor vanish.
-    rank : int
-        From 1 to k.
-    tolerance : float
-        Excess, relative to the norm of the block, beyond which LAPACK's SVD is called.
-    known : Known, optional
-        The least error; without it the excess is proved from the factors alone.
+    question : Question
+        A block that is not zero, and a rank from 1 on.
     narrow : (k, l) array, optional
         The same block in float32, where it is no less exact.
     """
+    rows, rank = question.rows, question.rank
     if len(rows) < SVD_BELOW or rank == len(rows):
         return _by_svd(rows, rank)
-    question = Question(rows, rank, tolerance, known)
     source = Source(rows, question.norm**2)
     found = None
     if narrow is not None:
@@ -161,7 +149,7 @@ def _by_deflation(question: Question, squares: Array, vectors: Array) -> Leading
         return None
     part = head.part
     rest = residual(question.rows, part.basis, part.values[:, None] * part.rows)
-    tail = leading(rest, question.rank - first, allowed / (4 * head.error))
+    tail = leading(Question(rest, question.rank - first, allowed / (4 * head.error)))
     proved = Known(tail.error, tail.excess + uncertain)
     basis = orthonormal_columns(np.hstack([part.basis, tail.part.basis]))
     return Question(question.rows, question.rank, question.tolerance, proved).certified(

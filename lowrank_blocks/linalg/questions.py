@@ -60,9 +60,21 @@ class Leading:
 
 
 class Question:
-    """A block, the rank that is asked for, and what an answer must satisfy."""
+    """A block, the rank that is asked for, and what an answer must satisfy.
 
-    def __init__(self, rows: Array, rank: int, tolerance: float, known: Known | None) -> None:
+    Parameters
+    ----------
+    rows : (k, l) array
+        Block, ``k <= l``, whose squares neither overflow nor vanish.
+    rank : int
+        At most k.
+    tolerance : float
+        Excess, relative to the norm of the block, beyond which LAPACK's SVD is called.
+    known : Known, optional
+        The least error; without it the excess is proved from the factors alone.
+    """
+
+    def __init__(self, rows: Array, rank: int, tolerance: float, known: Known | None = None) -> None:
         self.rows, self.rank, self.tolerance, self.known = rows, rank, tolerance, known
         self.norm = math.sqrt(energy(rows))
 

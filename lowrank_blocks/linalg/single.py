@@ -35,12 +35,12 @@ def in_single(b: Array, a: Array) -> Rounded:
     moved : (n,) array
         Bound on how far rounding has moved the product of each block; at most ``1.504 * 2**-24`` of its norm.
     """
-    single_b, single_a, moved = _rounded(b, a)
-    alike = moved > _APART * _length(_sizes(b, a), -1)
+    single_b, single_a, moved, norm = _rounded(b, a)
+    alike = moved > _APART * norm
     if alike.any():
         splits = _splits(b[alike], a[alike])
         other = _rounded(b[alike] * splits[:, None], a[alike] / splits[:, :, None])
-        single_b[alike], single_a[alike], moved[alike] = other
+        single_b[alike], single_a[alike], moved[alike], _ = other
     return single_b, single_a, moved
 
 
@@ -56,24 +56,23 @@ def _splits(b: Array, a: Array) -> Array:
     return chosen
 
 
-def _rounded(b: Array, a: Array) -> Rounded:
+def _rounded(b: Array, a: Array) -> tuple[Single, Single, Array, Array]:
     """Round factors, and bound the norm of ``b @ a - single_b @ single_a`` without forming it.
 
-    That is a product of two thin matrices; its squared norm is the inner product of their Gram matrices.
+    That is a product of two thin matrices; its squared norm is the inner product of their Gram matrices,
+    whose diagonals hold the lengths of all columns and rows. The norm of ``b @ a`` comes last.
     """
     single_b, single_a = b.astype(np.float32), a.astype(np.float32)
     left = np.concatenate([b - single_b, single_b], axis=-1)
     right = np.concatenate([a, a - single_a], axis=-2)
-    square = (np.matmul(left.mT, left) * np.matmul(right, right.mT)).sum(axis=(-2, -1))
+    of_left, of_right, rank = np.matmul(left.mT, left), np.matmul(right, right.mT), b.shape[-1]
+    square = (of_left * of_right).sum(axis=(-2, -1))
+    columns, rows = (np.sqrt(np.diagonal(gram, axis1=-2, axis2=-1)) for gram in (of_left, of_right))
     terms = left.shape[-2] + right.shape[-1] + left.shape[-1] ** 2
-    slack = terms * UNIT * np.square(_sizes(left, right).sum(axis=-1))  # rounding of the line before
-    moved = np.sqrt(np.maximum(square, 0.0) + slack)
-    return single_b, single_a, moved + 4 * UNIT * _sizes(b, a).sum(axis=-1)  # and of the splits
-
-
-def _sizes(left: Array, right: Array) -> Array:
-    """Return the norms of the products of every column with its row."""
-    return _length(left, -2) * _length(right, -1)
+    slack = terms * UNIT * np.square((columns * rows).sum(axis=-1))  # rounding of `square`
+    sizes = columns[..., rank:] * rows[..., :rank]  # of every column with its row, to single precision
+    moved = np.sqrt(np.maximum(square, 0.0) + slack) + 4 * UNIT * sizes.sum(axis=-1)  # rounding of the splits
+    return single_b, single_a, moved, _length(sizes, -1)
 
 
 def _length(array: Array, axis: int) -> Array:

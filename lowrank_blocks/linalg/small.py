@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lowrank_blocks.linalg.bounds import energy_missed, error_of_root, lapack_norm, residual_rounding
 from lowrank_blocks.linalg.energies import tail_energy
 from lowrank_blocks.linalg.leading import leading
-from lowrank_blocks.linalg.questions import Known, Leading
+from lowrank_blocks.linalg.questions import Known, Leading, Question
 from lowrank_blocks.linalg.stacks import leading_eigenpairs
 from lowrank_blocks.linalg.svd import lapack_svd, svd_method
 
@@ -80,7 +80,7 @@ def leading_stack(
     doubtful = ~(found.excess <= tolerance * found.norm)  # or not a number
     for k in np.flatnonzero(doubtful).tolist():
         best = Known(*(float(array[k]) for array in known)) if known else None
-        _replace(found, k, leading(stack[k], int(ranks[k]), tolerance, best))
+        _replace(found, k, leading(Question(stack[k], int(ranks[k]), tolerance, best)))
     return found
 
 

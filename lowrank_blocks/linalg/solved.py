@@ -27,6 +27,8 @@ class BlockFactors:
     factors : PackedFactors
         Pairs (B, A) of shapes (p, rank) and (rank, q); columns of B and rows of A are orthogonal and
         of norm ``sqrt(sigma)``, before they are rounded.
+    norm : (n_blocks,) array
+        Frobenius norms, divided by ``2**exponent``, to within `norm_rounding`.
     error : (n_blocks,) array
         Frobenius norm of what they leave before they are rounded, divided by ``2**exponent``.
     excess : (n_blocks,) array
@@ -38,6 +40,7 @@ class BlockFactors:
     """
 
     factors: PackedFactors
+    norm: Floats
     error: Floats
     excess: Floats
     rounding: Floats
@@ -87,8 +90,8 @@ class BlockFactors:
         """Yield blocks of one shape."""
         for pack, chosen in zip(self.factors.packs, self.factors.order, strict=True):
             methods = [self.methods[k] for k in chosen.tolist()]
-            error, excess, rounding = self.error[chosen], self.excess[chosen], self.rounding[chosen]
-            yield chosen, Solved(pack, error, excess, rounding, methods)
+            norm, error = self.norm[chosen], self.error[chosen]
+            yield chosen, Solved(pack, norm, error, self.excess[chosen], self.rounding[chosen], methods)
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,7 @@ class Solved:
     """Factors and certified errors of some blocks of one shape; see `BlockFactors`."""
 
     pack: Pack
+    norm: Floats
     error: Floats
     excess: Floats
     rounding: Floats
@@ -105,13 +109,13 @@ class Solved:
 def restored(order: Sequence[Indices], solved: Sequence[Solved]) -> BlockFactors:
     """Return what was found in the order of the blocks."""
     count = sum(map(len, order))
-    numbers, methods = np.zeros((3, count)), np.zeros(count, dtype=object)
+    numbers, methods = np.zeros((4, count)), np.zeros(count, dtype=object)
     for chosen, found in zip(order, solved, strict=True):
-        numbers[:, chosen] = found.error, found.excess, found.rounding
+        numbers[:, chosen] = found.norm, found.error, found.excess, found.rounding
         methods[chosen] = found.methods
     packed = PackedFactors([found.pack for found in solved], order)
-    error, excess, rounding = numbers
-    return BlockFactors(packed, error, excess, rounding, tuple(methods.tolist()))
+    norm, error, excess, rounding = numbers
+    return BlockFactors(packed, norm, error, excess, rounding, tuple(methods.tolist()))
 
 
 def _values(pack: Pack, exponent: int) -> Floats:
@@ -137,6 +141,7 @@ def _truncated(whole: Solved, ranks: Indices, exponent: int, single: bool) -> So
         b, a, moved = in_single(b * kept[:, None], a * kept[:, :, None])
     return Solved(
         Pack.of_stacks(b, a, ranks),
+        whole.norm,
         np.hypot(whole.error, tails[np.arange(len(ranks)), ranks]),
         whole.excess + raised(2 * lapack_norm(norms, inner), 0),
         np.ldexp(moved, -exponent) if single else np.zeros(len(ranks)),

@@ -31,10 +31,11 @@ def packed_leading(leading: LeadingFactors) -> dict[str, Any]:
         "ranks": np.concatenate([pack.ranks for pack in packs]),
         "order": np.concatenate(order),
         "sizes": np.array([len(chosen) for chosen in order]),
+        "norm": found.norm,
         "error": found.error,
         "excess": found.excess,
         "methods": np.array(found.methods),
-        "numbers": np.array([leading.norm, leading.outside]),
+        "outside": np.array([leading.outside]),
         "flags": np.array([leading.exponent, leading.narrow]),
     }
 
@@ -49,10 +50,10 @@ def unpacked_leading(arrays: Arrays, structure: Structure, layout: Layout) -> Le
     """
     stored: dict[str, Any] = dict(arrays)
     methods = tuple(stored["methods"].tolist())
-    error, excess = stored["error"], stored["excess"]
-    found = BlockFactors(_factors(stored, layout), error, excess, np.zeros_like(error), methods)
-    (norm, outside), (exponent, narrow) = stored["numbers"].tolist(), stored["flags"].tolist()
-    return LeadingFactors(structure, layout, found, exponent, norm, outside, bool(narrow))
+    norm, error, excess = (stored[name] for name in ("norm", "error", "excess"))
+    found = BlockFactors(_factors(stored, layout), norm, error, excess, np.zeros_like(error), methods)
+    (outside,), (exponent, narrow) = stored["outside"].tolist(), stored["flags"].tolist()
+    return LeadingFactors(structure, layout, found, exponent, outside, bool(narrow))
 
 
 def _factors(stored: dict[str, Any], layout: Layout) -> PackedFactors:

@@ -247,7 +247,7 @@ class Decomposition(ReadOnly):
     @property
     def _outside_bound(self) -> float:
         split = self._layout.rounding * self._ledger.norm
-        return norm_rounding(math.sqrt(self._ledger.outside)) + split
+        return float(norm_rounding(math.sqrt(self._ledger.outside))) + split
 
     @property
     def _norm_bound(self) -> float:

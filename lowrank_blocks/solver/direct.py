@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from lowrank_blocks.allocation.base import Allocation, Guarantee
 from lowrank_blocks.allocation.offers import Ranks
 from lowrank_blocks.linalg import BlockFactors, common_exponent, leading_factors, norm_rounding, promise
 from lowrank_blocks.solver.approximation import Approximation
-from lowrank_blocks.solver.assembly import assembled, energy, require_norm, row_slabs
+from lowrank_blocks.solver.assembly import assembled, energy, require_norm
 from lowrank_blocks.structures.base import Layout, Structure
 from lowrank_blocks.structures.checked import laid_out
 
@@ -34,8 +35,8 @@ class LeadingFactors(ReadOnly):
         The factors; in float64, or no smaller ranks can be cut from them.
     exponent : int
         Power of two by which errors and norms are divided.
-    norm, outside : float
-        Frobenius norm of the matrix, and of what is in no block.
+    outside : float
+        Frobenius norm of what is in no block.
     narrow : bool
         Whether approximations are rounded to float32, as the matrix was.
     """
@@ -44,7 +45,6 @@ class LeadingFactors(ReadOnly):
     layout: Layout
     found: BlockFactors
     exponent: int
-    norm: float
     outside: float
     narrow: bool
 
@@ -61,12 +61,17 @@ class LeadingFactors(ReadOnly):
         """Compute the factors of some ranks, one a block, rounded to float32 if the matrix is, or not yet."""
         layout = layout or laid_out(structure, (matrix.shape[0], matrix.shape[1]))
         exponent, narrow = common_exponent(matrix), is_narrow(matrix.dtype)
-        norm = math.sqrt(energy(row_slabs(matrix), exponent))
-        require_norm(norm, exponent)
         accuracy = promise(matrix.dtype) if rounded else promise(matrix.dtype) / math.sqrt(2)
         found = leading_factors(layout.split(matrix), ranks, exponent, accuracy, single=rounded and narrow)
         outside = math.sqrt(energy(layout.outside(matrix), exponent))
-        return cls(structure, layout, found, exponent, norm, outside, narrow)
+        made = cls(structure, layout, found, exponent, outside, narrow)
+        require_norm(made.norm, exponent)
+        return made
+
+    @cached_property
+    def norm(self) -> float:
+        """Frobenius norm of the matrix: that of its blocks, and of what is in none."""
+        return math.hypot(self.outside, *self.found.norm.tolist())
 
     def reaches(self, ranks: Sequence[int]) -> bool:
         """Whether approximations of these ranks can be cut."""
@@ -99,7 +104,7 @@ class LeadingFactors(ReadOnly):
             error=error,
             norm=self.norm,
             outside=norm_rounding(self.outside) + split,
-            norm_bound=norm_rounding(self.norm),
+            norm_bound=norm_rounding(self.norm) + split,
             guarantee=guarantee,
             lower_bound=error / (self.norm or 1.0) if best else None,  # else only spectra could tell
         )
