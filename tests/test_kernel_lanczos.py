@@ -45,7 +45,7 @@ def test_a_krylov_basis_is_orthonormal(name, kind, by_rows, monkeypatch):
     source = source_of((block / np.linalg.norm(block)).astype(kind))
     exact = source.rows.astype(np.float64)
     looks = 0
-    for basis, images in krylov._krylov(lambda x: source.times(x, by_rows=by_rows), source, 8):
+    for basis, images in krylov._krylov(lambda x: source.times(x, by_rows=by_rows), source, 8, 96):
         eye = np.eye(basis.shape[1])
         wide = basis.astype(np.float64)
         np.testing.assert_allclose(wide.T @ wide, eye, rtol=0, atol=100 * UNITS[kind])
@@ -53,6 +53,23 @@ def test_a_krylov_basis_is_orthonormal(name, kind, by_rows, monkeypatch):
         np.testing.assert_allclose(images, expected, rtol=0, atol=100 * UNITS[kind] * np.abs(expected).max())
         looks += 1
     assert looks >= 2
+
+
+@pytest.mark.parametrize("length", [600, 2400])
+def test_among_values_of_noise_lanczos_ends_at_the_first_look(length):
+    """Some values stand out, but not as many as are asked for; single precision may still tell them apart."""
+    rng = np.random.default_rng(2)
+    noise = rng.standard_normal((600, 8)) @ rng.standard_normal((8, length))
+    noise += rng.standard_normal((600, length))
+    first = krylov.Looks(600, 16).at
+    for rank, ends in ((6, False), (16, True), (32, True)):
+        ritz = krylov.leading_ritz(source_of(noise), rank, 1e-10)
+        assert ritz.converged != ends
+        assert ritz.stands_out((600, length)) != ends
+    ritz = krylov.leading_ritz(source_of(noise), 16, 1e-10)
+    assert ritz.space[0].shape[1] == first
+    ritz = krylov.leading_ritz(source_of(noise.astype(np.float32)), 16, 1e-10)
+    assert ritz.space[0].shape[1] > first
 
 
 @pytest.mark.parametrize("kind", PRECISIONS)

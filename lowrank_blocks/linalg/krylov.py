@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowrank_blocks.linalg.lapack import eigenpairs, orthonormalise
+from lowrank_blocks.linalg.looks import Looks
 from lowrank_blocks.linalg.missed import missed_energy
 from lowrank_blocks.linalg.sources import Source, unit
 from lowrank_blocks.linalg.stacks import leading_eigenpairs
@@ -23,14 +24,8 @@ from lowrank_blocks.linalg.stacks import leading_eigenpairs
 Array = NDArray[np.float64]
 Space = tuple[NDArray[Any], NDArray[Any]]  # an orthonormal basis, and its images
 
-_LARGE = 1024  # sides from which on a product with twice as many columns takes hardly longer
-_SMALL = 512  # sides below which a step costs less than to test convergence
 _FLAT = 4.0  # Rayleigh quotients of the first block, over the mean of all, below which none converges soon
-_FIRST_LOOK = (4, 9)  # blocks beyond the rank at which convergence is first tested: large sides, small ones
-_JUDGED = 5  # blocks beyond twice the rank from which on slow convergence ends the iteration ...
-_HOPELESS = 0.05  # ... by residuals, relative to the last value, that are so large ...
-_MORE_LOOKS = 8  # ... or by energy that is missed and does not fall as fast as to be small after so many more
-_LAST_LOOK = 10  # columns, in ranks beyond twelve blocks, at which the iteration ends
+_HOPELESS = 0.05  # residuals, relative to the last value, that are too large to become small soon
 _AIM = 0.01  # of the energy that may be missed; single precision does not get there
 _PASSES = 4  # over the basis, for images that it spans up to rounding
 _FLOOR = 4.0  # residuals that no iteration makes smaller, in units of rounding of the energy
@@ -85,6 +80,14 @@ class Ritz:
         last = float(self.values[-1])
         return (last + self.following) / 2, last + self.spare / (4 * len(self.values))
 
+    def stands_out(self, shape: tuple[int, int]) -> bool:
+        """Whether the last value is above those of noise of the energy that is left, which hardly differ.
+
+        The largest is at the edge of the law of Marchenko and Pastur, doi 10.1070/SM1967v001n04ABEH001994.
+        """
+        side, length = shape
+        return float(self.values[-1]) * side > (1 + math.sqrt(side / length)) ** 2 * self.left
+
     def suffices(self, ceiling: float, rounding: float = 0.0) -> bool:
         """Whether a bound that can be proved to within rounding shows that little energy is missed."""
         between = ceiling > 0 and ceiling - rounding >= self.following
@@ -123,27 +126,29 @@ def leading_ritz(
     Ritz or None
         None if the Krylov space has no room for so many, or no eigenvalues stand out.
     """
-    ritz, before, noise = None, math.inf, unit(source.rows.dtype) * source.energy
-    aim = 1.0 if source.single else _AIM
-    for space in _krylov(partial(source.times, by_rows=by_rows), source, rank):
-        ritz = _rayleigh_ritz(space, rank, source.energy, tolerance, by_rows)
-        if stop(ritz.values):
+    ritz, noise, aim = None, unit(source.rows.dtype) * source.energy, 1.0 if source.single else _AIM
+    looks = Looks(len(source.rows), rank)
+    if looks.at > looks.most:
+        return None
+    for space in _krylov(partial(source.times, by_rows=by_rows), source, looks.width, looks.most):
+        columns = space[0].shape[1]
+        if columns < looks.at:
+            continue
+        ritz = _rayleigh_ritz(space, looks, source.energy, tolerance, by_rows)
+        if stop(ritz.values) or not (source.single or ritz.stands_out(source.shape)):
             break
         done = ritz.coupled <= _FLOOR * noise or ritz.left <= _NOTHING * noise
-        missed = min(map(ritz.missed, ritz.ceilings))
-        if done or missed <= aim * ritz.spare:
+        missed, goal = min(map(ritz.missed, ritz.ceilings)), aim * ritz.spare
+        if done or missed <= goal:
             return replace(ritz, converged=True)
-        slow = missed * (missed / before) ** _MORE_LOOKS > aim * ritz.spare
-        judged = space[0].shape[1] >= 2 * rank + _JUDGED * ritz.width
-        if judged and (slow or ritz.coupled > _HOPELESS * ritz.values[-1]):
+        if looks.end(columns, missed, goal, hopeless=ritz.coupled > _HOPELESS * ritz.values[-1]):
             break
-        before = missed
     return ritz
 
 
-def _rayleigh_ritz(space: Space, rank: int, energy: float, tolerance: float, by_rows: bool) -> Ritz:
+def _rayleigh_ritz(space: Space, looks: Looks, energy: float, tolerance: float, by_rows: bool) -> Ritz:
     """Return the leading Ritz pairs of a Krylov space."""
-    basis, images = space
+    (basis, images), rank = space, looks.rank
     values, rotation = _largest(basis.T @ images, rank + 1)
     turn, kept = rotation[:, :rank], values[:rank]
     vectors = basis @ turn
@@ -157,33 +162,26 @@ def _rayleigh_ritz(space: Space, rank: int, energy: float, tolerance: float, by_
         left=left,
         spare=tolerance * math.sqrt(energy * left),
         space=space,
-        width=_width(len(basis), rank),
+        width=looks.width,
         by_rows=by_rows,
     )
 
 
-def _krylov(times: Callable[..., NDArray[Any]], source: Source, rank: int) -> Iterator[Space]:
-    """Yield growing orthonormal bases of a block Krylov space, and their images."""
+def _krylov(times: Callable[..., NDArray[Any]], source: Source, width: int, most: int) -> Iterator[Space]:
+    """Yield orthonormal bases of a block Krylov space, each a block longer, and their images."""
     (side, _), dtype = source.shape, source.rows.dtype
-    width = _width(side, rank)
-    most = min(_LAST_LOOK * rank + 12 * width, side // 2) // width
-    look = rank + _FIRST_LOOK[side < _SMALL] * width
-    if look > most * width:
-        return
-    basis = np.empty((side, most * width), dtype, order="F")  # untouched columns take no memory
+    basis = np.empty((side, most), dtype, order="F")  # untouched columns take no memory
     images = np.empty_like(basis)
     basis[:, :width] = times(_start(side, width).astype(dtype, copy=False))
     orthonormalise(basis[:, :width].T)
-    for done in range(width, (most + 1) * width, width):
+    for done in range(width, most + 1, width):
         known, block = basis[:, :done], basis[:, done - width : done]
         image = images[:, done - width : done]
         image[...] = times(block)
         if done == width and np.vdot(block, image) * side < _FLAT * width * source.energy:
             return
-        if done >= look:
-            yield known, images[:, :done]
-            look = done + max(width, rank // 4)
-        if done < most * width:
+        yield known, images[:, :done]
+        if done < most:
             _extend(known, image, basis[:, done : done + width])
 
 
@@ -218,8 +216,3 @@ def _largest(matrix: NDArray[Any], count: int) -> tuple[NDArray[Any], NDArray[An
         return values[0], vectors[0]
     values, vectors = eigenpairs(matrix)
     return values[: -count - 1 : -1], vectors[:, : -count - 1 : -1]
-
-
-def _width(side: int, rank: int) -> int:
-    """Return how many columns a block of the Krylov space has."""
-    return max(16 if side >= _LARGE else 8, 8 * (rank // 32))

@@ -30,6 +30,7 @@ from lowrank_blocks.linalg import (
     gram,
     leading,
     levels,
+    looks,
     projection,
     questions,
     small,
@@ -50,6 +51,13 @@ def _one_slab(group, shape):
 def _plain_residual_norm(rows, basis, coordinates):
     """Stand for `residual_norm`."""
     return math.sqrt(gram.energy(rows - basis @ coordinates))
+
+
+def _eager(self, columns, missed, goal, *, hopeless, end=looks.Looks.end):
+    """Stand for `Looks.end`: test convergence at every block."""
+    ended = end(self, columns, missed, goal, hopeless=hopeless)
+    self.at = columns + 1
+    return ended
 
 
 @dataclass(frozen=True)
@@ -110,6 +118,8 @@ PARTS = (
          ("factors power", "factors power, large", "factors long")),
     Part("krylov", "Lanczos in single precision", ((leading, "_ritz", nothing),),
          ("factors narrow, small", "factors narrow, decaying")),
+    Part("looks", "convergence tested where it is expected", ((looks.Looks, "end", _eager),),
+         ("factors power", "factors power, large", "factors narrow, decaying")),
     Part("beyond", "the proof by norms", ((beyond, "beyond_by_norms", lambda *_: np.inf),),
          ("factors power", "factors power, large")),
     Part("beyond", "the Gram matrix of the rest only", ((leading, "ROWS_FROM", EVERYWHERE),),

@@ -1,0 +1,71 @@
+"""When the convergence of block Lanczos is tested, which takes as long as a few blocks."""
+
+from __future__ import annotations
+
+import math
+
+_LARGE = 1024  # sides from which on a product with twice as many columns takes hardly longer
+_SMALL = 512  # sides below which a block costs less than to test convergence
+_FIRST_LOOK = (4, 9)  # blocks beyond the rank at which convergence is first tested: large sides, small ones
+_FIRST_RATE = 2.5  # decades that a block is expected to take off what is missed, before that was seen
+_JUDGED = 5  # blocks beyond twice the rank from which on slow convergence ends the iteration ...
+_MORE_BLOCKS = 8  # ... where more than so many are expected to be missing
+_LAST_LOOK = 10  # columns, in ranks beyond twelve blocks, at which the iteration ends
+
+
+class Looks:
+    """Where convergence is tested: first where it is soonest, and then where it is expected.
+
+    Parameters
+    ----------
+    side, rank : int
+        Of the matrix, and how many of its eigenvectors are looked for.
+
+    Attributes
+    ----------
+    rank : int
+    width : int
+        Columns of a block.
+    most : int
+        Columns of the largest space.
+    at : int
+        Columns from which on the next test is due.
+    """
+
+    def __init__(self, side: int, rank: int) -> None:
+        self.rank, self.width = rank, _width(side, rank)
+        self.most = min(_LAST_LOOK * rank + 12 * self.width, side // 2) // self.width * self.width
+        self.at = rank + _FIRST_LOOK[side < _SMALL] * self.width
+        self._judged = 2 * rank + _JUDGED * self.width
+        self._last: tuple[int, float] | None = None
+
+    def end(self, columns: int, missed: float, goal: float, *, hopeless: bool) -> bool:
+        """Return whether the iteration is to end without success; if not, set when the next test is due.
+
+        What falls slowly at first may fall faster later, so that only the last block can end it.
+
+        Parameters
+        ----------
+        columns : int
+            Of the space that was tested.
+        missed, goal : float
+            Energy that it misses, and the less that it may miss.
+        hopeless : bool
+            Whether no more blocks would help, whatever is missed.
+        """
+        blocks, recent = math.log10(missed / goal) / _FIRST_RATE if goal else math.inf, False
+        if self._last:
+            before, energy = self._last
+            taken, recent = math.log10(energy / missed), columns - before <= self.width
+            blocks *= _FIRST_RATE * (columns - before) / self.width / taken if taken > 0 else math.inf
+        slow = blocks > _MORE_BLOCKS
+        if columns >= self._judged and (hopeless or (slow and recent)):
+            return True
+        due = max(self._judged, columns + 1) if slow else columns + max(1, round(blocks)) * self.width
+        self.at, self._last = min(due, self.most), (columns, missed)
+        return False
+
+
+def _width(side: int, rank: int) -> int:
+    """Return how many columns a block of the Krylov space has."""
+    return max(16 if side >= _LARGE else 8, 8 * (rank // 32))
