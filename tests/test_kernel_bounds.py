@@ -76,7 +76,9 @@ def test_bounds_of_factors_hold(matrix, rank):
     values, vectors = leading._top_eigenpairs(gram.gram(matrix, both_halves=True), rank)
     for tolerance in (1e-15, 1.0):
         question.tolerance = tolerance
-        found = question.certified(vectors.copy(), "gram", lambda made: question.missed(made.error, values))
+        found = question.certified(
+            vectors.copy(), "gram", lambda made, _: question.missed(made.error, values)
+        )
         assert found is not None or tolerance < 1
         if found is not None:
             product = (found.part.basis * found.part.values) @ found.part.rows
@@ -132,12 +134,12 @@ def test_vectors_that_are_not_the_leading_ones_are_refused():
     matrix = hard_matrices(80, 80)["power law"]
     u = np.linalg.svd(matrix)[0]
     question = questions.Question(matrix, 4, 1e-10, None)
-    assert question.certified(u[:, 1:5], "gram", lambda _: np.inf) is None
+    assert question.certified(u[:, 1:5], "gram", lambda *_: np.inf) is None
     tails, exponent = gesvd_tails(matrix)
     known = questions.Known(np.ldexp(tails[4], exponent), 1e-14)
     question = questions.Question(matrix, 4, 1e-10, known)
-    assert question.certified(u[:, 1:5], "gram", lambda _: np.inf) is None
-    assert question.certified(u[:, :4], "gram", lambda _: np.inf) is not None
+    assert question.certified(u[:, 1:5], "gram", lambda *_: np.inf) is None
+    assert question.certified(u[:, :4], "gram", lambda *_: np.inf) is not None
 
 
 @pytest.mark.parametrize("gap", [1e-12, 1e-11, 1e-9, 1e-3])
@@ -148,13 +150,13 @@ def test_what_vectors_miss_is_measured(gap):
     u = np.linalg.svd(matrix)[0]
     question = questions.Question(matrix, 1, 1e-10, None)
     squares = np.linalg.eigvalsh(matrix @ matrix.T)[:-2:-1]
-    found = question.certified(u[:, 1:2], "gram", lambda made: question.missed(made.error, squares))
+    found = question.certified(u[:, 1:2], "gram", lambda made, _: question.missed(made.error, squares))
     left = np.sqrt(np.sum(values[1:] ** 2) + np.array([0.0, 1 - (1 - gap) ** 2]))
     if gap >= 1e-9:
         assert found is None
     else:
         assert left[1] - left[0] <= found.excess <= left[1] - left[0] + 2e-13
-    right = question.certified(u[:, :1], "gram", lambda made: question.missed(made.error, squares))
+    right = question.certified(u[:, :1], "gram", lambda made, _: question.missed(made.error, squares))
     assert right.excess <= 2e-13
 
 

@@ -237,6 +237,88 @@ def test_values_too_close_for_single_precision(rows_from, monkeypatch):
             assert best.accuracy.methods == (method,), gap
 
 
+def test_the_best_directions_of_more_columns_miss_no_more_than_is_proved():
+    """Against eigenvalues; the columns beyond the rank may be those that are coupled to the rest."""
+    rng = np.random.default_rng(8)
+    above = 0
+    for seed in range(300):
+        count, close = 2 + seed % 4, 10.0 ** -rng.integers(2, 9)
+        rank, weak = 1 + seed % (count - 1), 10.0 ** -rng.integers(1, 5)
+        matrix = np.diag(np.append(2 + close * rng.uniform(size=count), rng.uniform(0, 1, 6)))
+        matrix[count:, :count] = weak * rng.standard_normal((6, count)) * rng.integers(0, 2, count)
+        matrix[:count, count:] = matrix[count:, :count].T
+        values, vectors = np.linalg.eigh(matrix)
+        values = np.maximum(values, 0.0)
+        rows = (vectors * np.sqrt(values)) @ vectors.T  # its Gram matrix is the matrix
+        gram = rows @ rows.T
+        columns = np.linalg.qr(rng.standard_normal((count, count)))[0]
+        part = projected(rows, np.vstack([columns, np.zeros((6, count))]))
+        beyond = float(np.linalg.eigvalsh(gram[count:, count:])[-1])
+        found = missed.missed_beside(rows, part, float(np.linalg.norm(rows)), beyond, rank=rank)
+        exact = np.linalg.eigvalsh(gram)[::-1][:rank].sum() - np.square(part.values[:rank]).sum()
+        assert exact <= found + 1e-14  # rounding of the oracle
+        coupled = np.linalg.norm(gram[count:, :count])
+        assert found <= 1.01 * coupled**2 / (part.values[rank - 1] ** 2 - beyond) + 1e-11
+        above += exact > 0.3 * found
+    assert above >= 30
+
+
+@pytest.mark.parametrize("cluster", [(28, 33), (29, 31), (29, 45), (10, 31), (29, 60), (10, 150)])
+@pytest.mark.parametrize("shape", [(200, 210), (800, 200)], ids=str)
+def test_clusters_around_a_rank_of_many_values(shape, cluster):
+    """Single precision finds all vectors of a cluster that reaches a few values beyond the rank."""
+    values, rank = 1 / np.arange(1, 201.0), 30
+    first, end = cluster
+    values[first:end] = values[first]
+    block = rotated(*shape, values).astype(np.float32)
+    tails, _ = gesvd_tails(block.astype(np.float64))
+    best = lb.approximate(block, lb.Global(), rank=rank)
+    assert best.relative_error == pytest.approx(
+        tails[rank] / tails[0], rel=0, abs=best.accuracy.relative_bound
+    )
+    assert (best.accuracy.methods == ("single",)) == (end - rank < 16)
+    ours = best.to_dense().astype(np.float64)
+    assert np.linalg.norm(block - ours) <= tails[rank] + 1e-7 * tails[0]
+    b, a = (factor.astype(np.float64) for factor in best.factors[0])
+    assert b.shape[1] == rank
+    for product in (b.T @ b, a @ a.T):
+        assert np.abs(product - np.diag(product.diagonal())).max() <= 1e-6 * product[0, 0]
+
+
+def test_all_vectors_of_a_cluster_take_part_in_the_proof(monkeypatch):
+    """What couples them to the rest counts, and so does the rounding of the value that follows them."""
+    values, given = 1 / np.arange(1, 201.0), []
+    values[28:34] = values[28]
+    block = rotated(200, 210, values).astype(np.float32)
+
+    def kept(*arguments, **options):
+        given.append((*arguments, options))
+        return missed.missed_beside(*arguments, **options)
+
+    monkeypatch.setattr(leading, "missed_beside", kept)
+    assert lb.approximate(block, lb.Global(), rank=30).accuracy.methods == ("single",)
+    ((_, part, _, beyond, options),) = given
+    exact = np.linalg.svd(block.astype(np.float64), compute_uv=False) ** 2
+    assert options == {"of_next": True, "rank": 30}
+    assert len(part.values) == 34
+    assert 16 * 2.0**-24 * exact[0] <= beyond - exact[34] <= 1e-4 * exact[0]
+
+
+@pytest.mark.parametrize("shape", [(200, 210), (800, 200)], ids=str)
+@pytest.mark.parametrize("rank", [42, 48])
+def test_values_that_fall_slowly_at_a_low_level(shape, rank, monkeypatch):
+    """No gap is above the rounding of the largest value, but there are some above that of the rest."""
+    block = rotated(*shape, 1 / np.arange(1, 201.0)).astype(np.float32)
+    tails, _ = gesvd_tails(block.astype(np.float64))
+    best = lb.approximate(block, lb.Global(), rank=rank)
+    assert best.relative_error == pytest.approx(
+        tails[rank] / tails[0], rel=0, abs=best.accuracy.relative_bound
+    )
+    assert best.accuracy.methods == ("single",)
+    monkeypatch.setattr(leading, "beyond_rest", lambda *_: math.inf)
+    assert lb.approximate(block, lb.Global(), rank=rank).accuracy.methods == ("gram",)
+
+
 @pytest.mark.parametrize("kind", PRECISIONS)
 @pytest.mark.parametrize("rows_from", [64, 1024])
 def test_a_start_block_that_sees_nothing_is_no_harm(kind, rows_from, monkeypatch):

@@ -6,10 +6,12 @@ factors are as good as the subspace, whatever the accuracy of the singular value
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
-from lowrank_blocks.linalg.beyond import bound_beyond, next_rounding
+from lowrank_blocks.linalg.beyond import beyond_rest, bound_beyond, next_rounding
 from lowrank_blocks.linalg.bounds import lapack_norm
 from lowrank_blocks.linalg.eigen import Tridiagonal
 from lowrank_blocks.linalg.gram import residual
@@ -19,7 +21,7 @@ from lowrank_blocks.linalg.missed import missed_beside
 from lowrank_blocks.linalg.projection import Projection
 from lowrank_blocks.linalg.questions import Known, Leading, Question
 from lowrank_blocks.linalg.sources import Source
-from lowrank_blocks.linalg.stacks import leading_eigenpairs
+from lowrank_blocks.linalg.stacks import reduced
 from lowrank_blocks.linalg.svd import lapack_svd, svd_method
 
 Array = NDArray[np.float64]
@@ -32,6 +34,7 @@ ROWS_FROM = 3072  # sides from this on: Lanczos without the Gram matrix in doubl
 ROWS_SHARE = 2  # ... for blocks up to so many times as long as wide
 SUBSET_SHARE = 3  # ranks up to side / this: some eigenvectors of the Gram matrix; beyond: all
 
+_MORE = 16  # vectors beyond the rank, in single precision, where values are close: fewer than so many
 _RELIABLE = 1e-6  # squares, relative to the largest, whose vectors a Gram matrix resolves well
 
 
@@ -65,18 +68,39 @@ def _by_single(question: Question, source: Source) -> Leading | None:
             return _proved(question, source, ritz)
         if question.rank * SUBSET_SHARE > len(source.rows):
             return None
-        squares, vectors = leading_eigenpairs(source.gram[None], question.rank + 1)
+        return _by_reduction(question, source)
     except np.linalg.LinAlgError:
         return None
-    values = squares[0].astype(np.float64)
-    columns = spanned(vectors[0, :, : question.rank].astype(np.float64))
-    rounding = next_rounding(values, source.energy, source.shape, np.float32)
-    following = float(source.squares(values[-1] + rounding))
-    return question.certified(
-        columns,
-        "single",
-        lambda made: missed_beside(question.rows, made.part, question.norm, following, of_next=True),
-    )
+
+
+def _by_reduction(question: Question, source: Source) -> Leading | None:
+    """Reduce the Gram matrix in single precision; None if no proof suffices.
+
+    More vectors than the rank are computed where the values around it are too close: as many as reach a gap
+    that single precision resolves in the whole matrix, or else in what they leave.
+    """
+    form = reduced(source.gram[None])
+    values, rank = form.values[0, ::-1].astype(np.float64), question.rank
+    rounding = next_rounding(values[:1], source.energy, source.shape, np.float32)
+    close = -np.diff(values[rank - 1 : rank + _MORE]) <= 2 * rounding
+    apart = not close.all()
+    count = rank + (int(np.argmin(close)) if apart else len(close) - 1)
+    columns = spanned(form.leading(count)[1][0].astype(np.float64))
+    following = float(source.squares(values[count] + rounding * apart))
+
+    def missed(made: Leading, whole: Projection) -> float:
+        beyond = following
+        if not apart:
+            beyond = _beyond_more(question, whole, (made.part.values[-1] ** 2 + following) / 2)
+        return missed_beside(question.rows, whole, question.norm, beyond, of_next=apart, rank=rank)
+
+    return question.certified(columns, "single", missed)
+
+
+def _beyond_more(question: Question, whole: Projection, ceiling: float) -> float:
+    """Bound the eigenvalues beyond a part by the Gram matrix of the rest in single precision."""
+    left = math.sqrt(max(question.norm**2 - float(np.square(whole.values).sum()), 0.0))
+    return beyond_rest(question.rows, whole, left, question.norm, ceiling, np.float32)
 
 
 def _by_lanczos(question: Question, source: Source) -> Leading | None:
@@ -100,7 +124,7 @@ def _by_gram(question: Question, matrix: Array) -> Leading:
         values, vectors = _top_eigenpairs(matrix, question.rank)
     except np.linalg.LinAlgError:
         return _by_svd(question.rows, question.rank)
-    found = question.certified(vectors, "gram", lambda made: question.missed(made.error, values))
+    found = question.certified(vectors, "gram", lambda made, _: question.missed(made.error, values))
     found = found or _by_deflation(question, values, vectors)
     return found or _by_svd(question.rows, question.rank)
 
@@ -127,7 +151,7 @@ def _proved(question: Question, source: Source, ritz: Ritz) -> Leading | None:
     """Project the block on vectors that converged; None if no proof suffices."""
     columns = spanned(ritz.vectors.astype(np.float64)) if source.single else ritz.vectors
 
-    def missed(made: Leading) -> float:
+    def missed(made: Leading, _: Projection) -> float:
         beyond = bound_beyond(source, ritz, question, made)
         return missed_beside(question.rows, made.part, question.norm, beyond)
 
@@ -153,7 +177,7 @@ def _by_deflation(question: Question, squares: Array, vectors: Array) -> Leading
     proved = Known(tail.error, tail.excess + uncertain)
     basis = orthonormal_columns(np.hstack([part.basis, tail.part.basis]))
     return Question(question.rows, question.rank, question.tolerance, proved).certified(
-        basis, tail.method, lambda _: np.inf
+        basis, tail.method, lambda *_: np.inf
     )
 
 

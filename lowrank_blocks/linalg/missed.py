@@ -38,9 +38,15 @@ def missed_energy(squares: Array, coupled: float, beyond: float) -> float:
 
 
 def missed_beside(
-    rows: Array, part: Projection, norm: float, beyond: float, *, of_next: bool = False
+    rows: Array,
+    part: Projection,
+    norm: float,
+    beyond: float,
+    *,
+    of_next: bool = False,
+    rank: int | None = None,
 ) -> float:
-    """Bound the energy that a part of a (k, l) block misses.
+    """Bound the energy that the leading values of a part of a (k, l) block miss.
 
     Parameters
     ----------
@@ -54,6 +60,8 @@ def missed_beside(
         Bound on the eigenvalues of its Gram matrix on the complement of the columns.
     of_next : bool, optional
         Whether `beyond` bounds instead the eigenvalue that follows as many as there are columns.
+    rank : int, optional
+        How many values; by default all that the part has.
     """
     squares, top = np.square(part.values), float(part.values[0])
     beside = (times(rows, part.rows.T) - part.basis * part.values) * part.values
@@ -61,4 +69,4 @@ def missed_beside(
     if of_next:
         beyond = beyond + coupled if squares[-1] > beyond + coupled else float("inf")
     rounding = (2 * float(lapack_norm(norm, part.rows.shape)) + part.skew * top) * top
-    return missed_energy(squares, coupled, beyond + rounding)
+    return missed_energy(squares[:rank], coupled, beyond + rounding)

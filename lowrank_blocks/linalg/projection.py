@@ -36,6 +36,12 @@ class Projection:
     rows: Array
     skew: float = 0.0
 
+    def leading(self, count: int) -> Projection:
+        """Return the part that its largest singular values make, if it has more than so many."""
+        if count >= len(self.values):
+            return self
+        return Projection(self.basis[:, :count], self.values[:count], self.rows[:count], self.skew)
+
 
 def projected(block: Array, vectors: Array) -> Projection:
     """Project a block on the span of orthonormal columns."""

@@ -78,25 +78,32 @@ class Question:
         self.rows, self.rank, self.tolerance, self.known = rows, rank, tolerance, known
         self.norm = math.sqrt(energy(rows))
 
-    def certified(self, vectors: Array, method: str, missed: Callable[[Leading], float]) -> Leading | None:
-        """Project the block on orthonormal columns; None if no proof of their excess suffices.
+    def certified(
+        self, vectors: Array, method: str, missed: Callable[[Leading, Projection], float]
+    ) -> Leading | None:
+        """Project the block on orthonormal columns; None if no proof of the excess suffices.
 
-        `missed` bounds the energy that they can have missed. It is called only if the other proofs do not
-        suffice, as it may cost most.
+        Of more columns than the rank the best part is taken. `missed` bounds the energy that it can have
+        missed, from that part and all columns. It is called only if no other proof suffices, as it may
+        cost most.
         """
-        made = self.project(vectors, method)
+        whole = projected(self.rows, vectors)
+        made = self._measured(whole.leading(self.rank), method)
         excess = min(made.error, self._against_known(made.error), self.by_coupling(made))
         if excess + made.excess > self.tolerance * self.norm:
-            excess = _excess(made.error**2, missed(made))
+            excess = _excess(made.error**2, missed(made, whole))
         made = replace(made, excess=made.excess + excess)
         return made if made.excess <= self.tolerance * self.norm else None
 
     def project(self, vectors: Array, method: str) -> Leading:
-        """Project the block on orthonormal columns.
+        """Project the block on orthonormal columns."""
+        return self._measured(projected(self.rows, vectors), method)
 
-        Its excess counts how far they are from orthonormal, and what rounding adds to the error.
+    def _measured(self, part: Projection, method: str) -> Leading:
+        """Return a part with its error.
+
+        Its excess counts how far columns are from orthonormal, and what rounding adds to the error.
         """
-        part = projected(self.rows, vectors)
         skew = float(np.linalg.norm(part.basis.T @ part.basis - np.eye(len(part.values))))
         left = max(0.0, self.norm**2 - float(np.square(part.values).sum()))
         rounding = _excess(left, self._energy_rounding(part, skew))

@@ -103,11 +103,24 @@ def leading_eigenpairs(stack: Array, count: int) -> tuple[Array, Array]:
     values, vectors : (n, count) and (n, k, count) arrays
         In the precision of the matrices.
     """
+    return reduced(stack).leading(count)
+
+
+def reduced(stack: Array) -> _Tridiagonals | _Diagonals:
+    """Return all eigenvalues of such matrices, ascending, which may be asked for some `leading` pairs."""
     precision = "s" if stack.dtype == np.float32 else "d"
-    if addresses.published(f"{precision}sytrd") is None:
-        values, vectors = eigenpairs(stack, upper=True)
-        return values[:, : -count - 1 : -1], vectors[:, :, : -count - 1 : -1]
-    return _Tridiagonals(stack).leading(count)
+    return (_Diagonals if addresses.published(f"{precision}sytrd") is None else _Tridiagonals)(stack)
+
+
+class _Diagonals:
+    """All eigenvalues and eigenvectors, by numpy."""
+
+    def __init__(self, stack: Array) -> None:
+        self.values, self._vectors = eigenpairs(stack, upper=True)
+
+    def leading(self, count: int) -> tuple[Array, Array]:
+        """Return the largest eigenvalues, descending, with their vectors as columns."""
+        return self.values[:, : -count - 1 : -1], self._vectors[:, :, : -count - 1 : -1]
 
 
 class _Tridiagonals:
