@@ -6,12 +6,10 @@ factors are as good as the subspace, whatever the accuracy of the singular value
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
-from lowrank_blocks.linalg.beyond import beyond_rest, bound_beyond, next_rounding
+from lowrank_blocks.linalg.beyond import bound_beyond, next_rounding
 from lowrank_blocks.linalg.bounds import lapack_norm
 from lowrank_blocks.linalg.eigen import Tridiagonal
 from lowrank_blocks.linalg.gram import residual
@@ -77,30 +75,22 @@ def _by_reduction(question: Question, source: Source) -> Leading | None:
     """Reduce the Gram matrix in single precision; None if no proof suffices.
 
     More vectors than the rank are computed where the values around it are too close: as many as reach a gap
-    that single precision resolves in the whole matrix, or else in what they leave.
+    that single precision resolves. Where there is none, no proof will do.
     """
     form = reduced(source.gram[None])
     values, rank = form.values[0, ::-1].astype(np.float64), question.rank
     rounding = next_rounding(values[:1], source.energy, source.shape, np.float32)
     close = -np.diff(values[rank - 1 : rank + _MORE]) <= 2 * rounding
-    apart = not close.all()
-    count = rank + (int(np.argmin(close)) if apart else len(close) - 1)
+    if close.all():
+        return None
+    count = rank + int(np.argmin(close))
     columns = spanned(form.leading(count)[1][0].astype(np.float64))
-    following = float(source.squares(values[count] + rounding * apart))
+    following = float(source.squares(values[count] + rounding))
 
-    def missed(made: Leading, whole: Projection) -> float:
-        beyond = following
-        if not apart:
-            beyond = _beyond_more(question, whole, (made.part.values[-1] ** 2 + following) / 2)
-        return missed_beside(question.rows, whole, question.norm, beyond, of_next=apart, rank=rank)
+    def missed(_: Leading, whole: Projection) -> float:
+        return missed_beside(question.rows, whole, question.norm, following, of_next=True, rank=rank)
 
     return question.certified(columns, "single", missed)
-
-
-def _beyond_more(question: Question, whole: Projection, ceiling: float) -> float:
-    """Bound the eigenvalues beyond a part by the Gram matrix of the rest in single precision."""
-    left = math.sqrt(max(question.norm**2 - float(np.square(whole.values).sum()), 0.0))
-    return beyond_rest(question.rows, whole, left, question.norm, ceiling, np.float32)
 
 
 def _by_lanczos(question: Question, source: Source) -> Leading | None:
