@@ -36,7 +36,6 @@ SIGNATURES |= {f"s{name[1:]}": SIGNATURES[name].replace("d", "s") for name in _B
 _BLAS = ("dsyrk", "ssyrk")
 _INTEGERS = 1 << (8 * ctypes.sizeof(ctypes.c_int) - 1)
 WORK = 64  # numbers of work space a row; the blocked routines are fastest from 38 on
-_first_byte = ctypes.c_char.from_buffer
 _REALS = {"d": ctypes.c_double, "s": ctypes.c_float}
 _NUMBERS = {"d": np.dtype(np.float64), "s": np.dtype(np.float32), "i": np.dtype(np.intc)}
 
@@ -123,7 +122,7 @@ def _integer(number: int) -> Any:
 
 def _address(array: Any) -> int:
     """Return ``array.ctypes.data`` of a writable array, which makes three Python objects on its way."""
-    return ctypes.addressof(_first_byte(array)) if array.size else int(array.ctypes.data)
+    return ctypes.addressof(ctypes.c_char.from_buffer(array)) if array.size else int(array.ctypes.data)
 
 
 def empty(length: int, dtype: Any = np.float64) -> tuple[NDArray[Any], int]:

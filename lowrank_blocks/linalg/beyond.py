@@ -184,9 +184,8 @@ def beyond_rest(
     if not _none_above(limit, matrix, upper=True):
         return math.inf
     shape = rows.shape[0], rows.shape[1]
-    rounding = _of_gram(np.array([limit]), math.ldexp(error, -exponent) ** 2, shape) + _factorisation(
-        limit, shape
-    )
+    trace = math.ldexp(error, -exponent) ** 2
+    rounding = _of_gram(np.array([limit]), trace, shape) + _factorisation(limit, shape)
     largest = math.ldexp(math.sqrt(limit + rounding * unit(dtype) / UNIT), exponent)
     moved = unit(dtype) * error + residual_rounding(0.0, norm, len(part.values))
     return float((largest + moved) ** 2)

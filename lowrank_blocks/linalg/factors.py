@@ -112,7 +112,7 @@ def _stacked(
     zero = (ranks == 0) | (best.norm == 0)
     return Solved(
         Pack.of_stacks(stored_b, stored_a, ranks),
-        np.ldexp(np.sqrt(energies(rows)), own - exponent),
+        np.ldexp(np.sqrt(energies(rows)), own - exponent),  # a Gram matrix gives `best.norm`
         np.ldexp(best.error, own - exponent),
         raised(best.excess, own - exponent),
         np.ldexp(moved, -exponent),

@@ -53,11 +53,12 @@ class Looks:
         hopeless : bool
             Whether no more blocks would help, whatever is missed.
         """
-        blocks, recent = math.log10(missed / goal) / _FIRST_RATE if goal else math.inf, False
+        rate, recent = _FIRST_RATE, False
         if self._last:
             before, energy = self._last
-            taken, recent = math.log10(energy / missed), columns - before <= self.width
-            blocks *= _FIRST_RATE * (columns - before) / self.width / taken if taken > 0 else math.inf
+            rate = math.log10(energy / missed) * self.width / (columns - before)
+            recent = columns - before <= self.width
+        blocks = math.log10(missed / goal) / rate if goal and rate > 0 else math.inf
         slow = blocks > _MORE_BLOCKS
         if columns >= self._judged and (hopeless or (slow and recent)):
             return True

@@ -1,0 +1,169 @@
+"""What columns miss of the leading eigenvectors: the theorem in 50 digits, and values that are close."""
+
+import math
+
+import mpmath
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kernel_cases import gesvd_tails, rotated
+from registry import examples
+
+import lowrank_blocks as lb
+from lowrank_blocks.linalg import lapack, leading, missed
+from lowrank_blocks.linalg.projection import projected
+
+RANDOM = examples(60)
+
+
+@RANDOM
+@given(
+    st.integers(0, 2**32 - 1), st.integers(1, 4), st.floats(-12, -0.5), st.sampled_from([0.0, 1e-9, 0.05, 1])
+)
+def test_what_columns_miss_is_bounded(seed, rank, size, gap):
+    """Of columns near the leading vectors, in any direction, with 50 digits; the bound is not much larger."""
+    rng = np.random.default_rng(seed)
+    values = np.sort(rng.uniform(0.1, 1, 6))[::-1].copy()
+    values[:rank] += gap
+    if gap < 0.05:
+        values[rank - 1 : rank + 1] = values[rank] + gap, values[rank]
+    matrix = rotated(6, 8, values, seed)
+    u = np.linalg.svd(matrix)[0]
+    columns = np.linalg.qr(u[:, :rank] + 10**size * rng.standard_normal((6, rank)))[0]
+    part, norm = projected(matrix, columns), float(np.linalg.norm(matrix))
+    with mpmath.workdps(50):
+        squares = sorted(mpmath.eigsy(exact_gram(matrix), eigvals_only=True), reverse=True)
+        span = mpmath.qr(mpmath.matrix(part.basis.tolist()))[0]
+        turned = span.T * exact_gram(matrix) * span
+        beside = max(mpmath.eigsy(turned[rank:, rank:], eigvals_only=True))
+        lost = float(sum(squares[:rank]) - sum(turned[i, i] for i in range(rank)))
+        following, beside = float(squares[rank]), float(beside)
+    found = missed.missed_beside(matrix, part, norm, beside * (1 + 1e-15))
+    of_next = missed.missed_beside(matrix, part, norm, following * (1 + 1e-15), of_next=True)
+    assert lost <= found
+    assert lost <= of_next
+    if 10**size < gap / 100:
+        spread = (squares[0] - squares[-1]) / (squares[rank - 1] - squares[rank])
+        assert max(found, of_next) <= 2 * float(spread) * lost + 1e-23
+    if gap == 0:
+        assert of_next == math.inf
+        assert found <= 100 * 10**size + 1e-12
+
+
+def exact_gram(matrix):
+    exact = mpmath.matrix(matrix.tolist())
+    return exact * exact.T
+
+
+def test_a_bound_on_what_is_missed_is_attained():
+    """Two equal values, one of them turned into the rest: no bound is smaller than what is missed."""
+    assert missed.missed_energy(np.array([1.0]), 0.0, 0.5) == 0
+    assert missed.missed_energy(np.array([1.0]), 0.1, math.inf) == math.inf
+    assert missed.missed_energy(np.array([2.0, 1.0]), 0.0, 1.5) == 0.5
+    assert missed.missed_energy(np.array([2.0, 1.0]), 0.1, 0.0) == pytest.approx(0.01)
+    turned = np.array([[1.0, 0.1], [0.1, 1.0]])
+    assert np.linalg.eigvalsh(turned)[-1] - 1 <= missed.missed_energy(np.array([1.0]), 0.1, 1.0)
+
+
+def test_what_rounding_may_hide_is_charged():
+    """Exact vectors of a diagonal matrix leave no residual in floating point, but may leave some."""
+    matrix = np.diag([3.0, 2.0, 1.0])
+    part = projected(matrix, np.eye(3)[:, :2])
+    norm = float(np.linalg.norm(matrix))
+    assert missed.missed_beside(matrix, part, norm, 1.0) >= (4 * 2.0**-53 * norm * 3) ** 2 / 3
+    assert missed.missed_beside(matrix, part, norm, 4.0) >= 1e-13  # two squares of values are rounded
+
+
+def test_vectors_of_another_value_are_refused():
+    """The second vector in place of the first couples to nothing: only the next eigenvalue shows it."""
+    matrix = rotated(80, 90, np.append([1.0, 0.9], 1e-3 / np.arange(1, 79)))
+    u = np.linalg.svd(matrix)[0]
+    norm = float(np.linalg.norm(matrix))
+    for next_one in (0.81, 1.0):
+        part = projected(matrix, u[:, 1:2])
+        assert missed.missed_beside(matrix, part, norm, next_one, of_next=True) == math.inf
+    assert missed.missed_beside(matrix, projected(matrix, u[:, 1:2]), norm, 1.0) >= 0.19
+    assert missed.missed_beside(matrix, projected(matrix, u[:, :1]), norm, 0.81) < 1e-25
+    assert missed.missed_beside(matrix, projected(matrix, u[:, :1]), norm, 0.81, of_next=True) < 1e-25
+
+
+def test_the_best_directions_of_more_columns_miss_no_more_than_is_proved():
+    """Against eigenvalues; the columns beyond the rank may be those that are coupled to the rest."""
+    rng = np.random.default_rng(8)
+    above = 0
+    for seed in range(300):
+        count, close = 2 + seed % 4, 10.0 ** -rng.integers(2, 9)
+        rank, weak = 1 + seed % (count - 1), 10.0 ** -rng.integers(1, 5)
+        matrix = np.diag(np.append(2 + close * rng.uniform(size=count), rng.uniform(0, 1, 6)))
+        matrix[count:, :count] = weak * rng.standard_normal((6, count)) * rng.integers(0, 2, count)
+        matrix[:count, count:] = matrix[count:, :count].T
+        values, vectors = np.linalg.eigh(matrix)
+        values = np.maximum(values, 0.0)
+        rows = (vectors * np.sqrt(values)) @ vectors.T  # its Gram matrix is the matrix
+        gram = rows @ rows.T
+        columns = np.linalg.qr(rng.standard_normal((count, count)))[0]
+        part = projected(rows, np.vstack([columns, np.zeros((6, count))]))
+        beyond = float(np.linalg.eigvalsh(gram[count:, count:])[-1])
+        found = missed.missed_beside(rows, part, float(np.linalg.norm(rows)), beyond, rank=rank)
+        exact = np.linalg.eigvalsh(gram)[::-1][:rank].sum() - np.square(part.values[:rank]).sum()
+        assert exact <= found + 1e-14  # rounding of the oracle
+        coupled = np.linalg.norm(gram[count:, :count])
+        assert found <= (1 + 1e-6) * coupled**2 / (part.values[rank - 1] ** 2 - beyond) + 1e-11
+        above += exact > 0.3 * found
+    assert above >= 30
+
+
+@pytest.mark.parametrize("cluster", [(28, 33), (29, 31), (29, 45), (10, 31), (29, 60), (10, 150)])
+@pytest.mark.parametrize("shape", [(200, 210), (800, 200)], ids=str)
+def test_clusters_around_a_rank_of_many_values(shape, cluster):
+    """Single precision finds all vectors of a cluster that reaches a few values beyond the rank."""
+    values, rank = 1 / np.arange(1, 201.0), 30
+    first, end = cluster
+    values[first:end] = values[first]
+    block = rotated(*shape, values).astype(np.float32)
+    tails, _ = gesvd_tails(block.astype(np.float64))
+    best = lb.approximate(block, lb.Global(), rank=rank)
+    assert best.relative_error == pytest.approx(
+        tails[rank] / tails[0], rel=0, abs=best.accuracy.relative_bound
+    )
+    assert (best.accuracy.methods == ("single",)) == (end - rank < 16)
+    ours = best.to_dense().astype(np.float64)
+    assert np.linalg.norm(block - ours) <= tails[rank] + 1e-7 * tails[0]
+    b, a = (factor.astype(np.float64) for factor in best.factors[0])
+    assert b.shape[1] == rank
+    for product in (b.T @ b, a @ a.T):
+        assert np.abs(product - np.diag(product.diagonal())).max() <= 1e-6 * product[0, 0]
+
+
+def test_all_vectors_of_a_cluster_take_part_in_the_proof(monkeypatch):
+    """What couples them to the rest counts, and so does the rounding of the value that follows them."""
+    values, given = 1 / np.arange(1, 201.0), []
+    values[28:34] = values[28]
+    block = rotated(200, 210, values).astype(np.float32)
+
+    def kept(*arguments, **options):
+        given.append((*arguments, options))
+        return missed.missed_beside(*arguments, **options)
+
+    monkeypatch.setattr(leading, "missed_beside", kept)
+    assert lb.approximate(block, lb.Global(), rank=30).accuracy.methods == ("single",)
+    ((_, part, _, beyond, options),) = given
+    exact = np.linalg.svd(block.astype(np.float64), compute_uv=False) ** 2
+    assert options == {"of_next": True, "rank": 30}
+    assert len(part.values) == 34
+    assert 16 * 2.0**-24 * exact[0] <= beyond - exact[34] <= 1e-4 * exact[0]
+
+
+@pytest.mark.parametrize("shape", [(200, 210), (800, 200)], ids=str)
+@pytest.mark.parametrize(("exponent", "method"), [(0.5, "single"), (1.25, "gram")])
+def test_vectors_are_computed_where_a_proof_may_suffice(shape, exponent, method, monkeypatch):
+    """Not where single precision resolves no gap near the rank."""
+    asked, found = [], lapack.spanned
+    monkeypatch.setattr(leading, "spanned", lambda columns: (asked.append(columns), found(columns))[1])
+    block = rotated(*shape, np.arange(1, 201.0) ** -exponent).astype(np.float32)
+    tails, _ = gesvd_tails(block.astype(np.float64))
+    best = lb.approximate(block, lb.Global(), rank=42)
+    assert best.relative_error == pytest.approx(tails[42] / tails[0], rel=0, abs=best.accuracy.relative_bound)
+    assert best.accuracy.methods == (method,)
+    assert bool(asked) == (method == "single")
