@@ -13,7 +13,7 @@ from hypothesis import Phase, settings
 from small_crossovers import SMALL_CROSSOVERS
 from threadpoolctl import threadpool_limits
 
-from lowrank_blocks.linalg import addresses, lapack
+from lowrank_blocks.linalg import addresses, lapack, reflections
 
 threadpool_limits(1)
 os.environ.pop(
@@ -63,7 +63,8 @@ def lapack_route(request, monkeypatch):
     if not all(map(PUBLISHED, addresses.SIGNATURES)):
         pytest.skip("scipy publishes other signatures here")
     monkeypatch.setattr(addresses, "published", PUBLISHED)
-    monkeypatch.setattr(lapack, "_wrappers", None)
+    for module in (lapack, reflections):
+        monkeypatch.setattr(module, "wrappers", None)
 
 
 settings.register_profile("telling", deadline=None, derandomize=True, max_examples=25)

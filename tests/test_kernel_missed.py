@@ -11,7 +11,7 @@ from kernel_cases import gesvd_tails, rotated
 from registry import examples
 
 import lowrank_blocks as lb
-from lowrank_blocks.linalg import lapack, leading, missed
+from lowrank_blocks.linalg import leading, missed, reflections
 from lowrank_blocks.linalg.projection import projected
 
 RANDOM = examples(60)
@@ -58,12 +58,24 @@ def exact_gram(matrix):
 
 def test_a_bound_on_what_is_missed_is_attained():
     """Two equal values, one of them turned into the rest: no bound is smaller than what is missed."""
-    assert missed.missed_energy(np.array([1.0]), 0.0, 0.5) == 0
-    assert missed.missed_energy(np.array([1.0]), 0.1, math.inf) == math.inf
-    assert missed.missed_energy(np.array([2.0, 1.0]), 0.0, 1.5) == 0.5
-    assert missed.missed_energy(np.array([2.0, 1.0]), 0.1, 0.0) == pytest.approx(0.01)
+    one, two = np.array([1.0]), np.array([2.0, 1.0])
+    assert missed.missed_energy(one, np.zeros(1), 0.5) == 0
+    assert missed.missed_energy(one, np.array([0.1]), math.inf) == math.inf
+    assert missed.missed_energy(two, np.zeros(2), 1.5) == 0.5
+    assert missed.missed_energy(two, np.array([0.0, 0.1]), 0.0) == pytest.approx(0.01)
     turned = np.array([[1.0, 0.1], [0.1, 1.0]])
-    assert np.linalg.eigvalsh(turned)[-1] - 1 <= missed.missed_energy(np.array([1.0]), 0.1, 1.0)
+    assert np.linalg.eigvalsh(turned)[-1] - 1 <= missed.missed_energy(one, np.array([0.1]), 1.0)
+
+
+def test_each_column_misses_by_its_own_distance_from_the_rest():
+    """The one farther away misses less; a column beyond the rank counts as one of the rank's last value."""
+    squares, coupled = np.array([5.0, 2.0, 1.5]), np.array([1.0, 1e-3, 1e-2])
+    assert missed.missed_energy(squares, coupled, 1.0) == pytest.approx(1 / 4 + 1e-6 / 1 + 1e-4 / 0.5)
+    assert missed.missed_energy(squares, coupled, 1.0, rank=2) == pytest.approx(1 / 4 + 1e-6 / 1 + 1e-4 / 1)
+    exact = np.diag([5.0, 2, 1.5, 1, 1, 1])
+    exact[[3, 4, 5], [0, 1, 2]] = exact[[0, 1, 2], [3, 4, 5]] = coupled
+    lost = np.linalg.eigvalsh(exact)[::-1].cumsum() - np.diag(exact).cumsum()
+    assert 0.9 * (1 / 4) < lost[1] <= missed.missed_energy(squares, coupled, 1.0, rank=2)
 
 
 def test_what_rounding_may_hide_is_charged():
@@ -108,8 +120,10 @@ def test_the_best_directions_of_more_columns_miss_no_more_than_is_proved():
         found = missed.missed_beside(rows, part, float(np.linalg.norm(rows)), beyond, rank=rank)
         exact = np.linalg.eigvalsh(gram)[::-1][:rank].sum() - np.square(part.values[:rank]).sum()
         assert exact <= found + 1e-14  # rounding of the oracle
-        coupled = np.linalg.norm(gram[count:, :count])
-        assert found <= (1 + 1e-6) * coupled**2 / (part.values[rank - 1] ** 2 - beyond) + 1e-11
+        squares = np.square(part.values)
+        coupled = np.linalg.norm(gram[count:, :count] @ part.basis[:count], axis=0)
+        apart = np.maximum(squares, squares[rank - 1]) - beyond
+        assert found <= (1 + 1e-6) * (np.square(coupled) / apart).sum() + 1e-11
         above += exact > 0.3 * found
     assert above >= 30
 
@@ -159,7 +173,7 @@ def test_all_vectors_of_a_cluster_take_part_in_the_proof(monkeypatch):
 @pytest.mark.parametrize(("exponent", "method"), [(0.5, "single"), (1.25, "gram")])
 def test_vectors_are_computed_where_a_proof_may_suffice(shape, exponent, method, monkeypatch):
     """Not where single precision resolves no gap near the rank."""
-    asked, found = [], lapack.spanned
+    asked, found = [], reflections.spanned
     monkeypatch.setattr(leading, "spanned", lambda columns: (asked.append(columns), found(columns))[1])
     block = rotated(*shape, np.arange(1, 201.0) ** -exponent).astype(np.float32)
     tails, _ = gesvd_tails(block.astype(np.float64))

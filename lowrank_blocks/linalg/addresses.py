@@ -64,6 +64,15 @@ def call(name: str, *arguments: Arguments) -> int | None:
 def each(name: str, count: int, *arguments: Arguments) -> int | None:
     """Call a routine for every item of stacks, and return the first status that is not 0.
 
+    Parameters are those of `prepared`.
+    """
+    run = prepared(name, count, *arguments)
+    return None if run is None else next(filter(None, map(run, range(count))), 0)
+
+
+def prepared(name: str, count: int, *arguments: Arguments) -> Callable[[int], int] | None:
+    """Return calls of a routine with arguments that are checked once; None if no address fits.
+
     Parameters
     ----------
     name : str
@@ -71,34 +80,43 @@ def each(name: str, count: int, *arguments: Arguments) -> int | None:
     count : int
         Number of items.
     *arguments : bytes, int, float or (array, int)
-        As for `call`. Arrays of two or more axes are stacks: call k has item k, whose length is given.
+        As for `call`. Arrays of two or more axes are stacks of items of the length given.
+
+    Returns
+    -------
+    callable
+        Takes the index of an item, and returns the status; for one thread at a time.
     """
     routine = published(name)
     if routine is None:
         return None
-    status, fixed, moving = ctypes.c_int(), [], []
-    for place, (kind, argument) in enumerate(zip(SIGNATURES[name][:-1], arguments, strict=True)):
-        if isinstance(argument, tuple) and argument[0].ndim > 1:
+    passed = [_passed(name, kind, a) for kind, a in zip(SIGNATURES[name][:-1], arguments, strict=True)]
+    moving = []
+    for place, argument in enumerate(arguments):
+        if type(argument) is tuple and argument[0].ndim > 1:
             array, length = argument
             if array.size != count * length:
                 raise TypeError(f"{name} needs {count} items of {length} numbers, got shape {array.shape}.")
-            moving.append((place, length * array.itemsize))
-        fixed.append(_passed(name, kind, argument))
-    end = ctypes.byref(status)
-    for _ in range(count):
-        routine(*fixed, end)
-        if status.value:
-            return status.value
-        for place, step in moving:
-            fixed[place] += step
-    return 0
+            moving.append((place, passed[place], length * array.itemsize))
+    status = ctypes.c_int()
+    passed.append(ctypes.byref(status))
+
+    def run(item: int, _kept: object = arguments) -> int:
+        if not 0 <= item < count:
+            raise IndexError(f"{name} has items 0 to {count - 1}, got {item}.")
+        for place, start, step in moving:
+            passed[place] = start + item * step
+        routine(*passed)
+        return status.value
+
+    return run
 
 
 def _passed(name: str, kind: str, argument: Arguments) -> Any:
     """Return an argument as ctypes takes it, or refuse one that is not of the kind."""
-    if type(argument) is int and kind == "i" and -_INTEGERS <= argument < _INTEGERS:
-        return _integer(argument)
-    if isinstance(argument, tuple):
+    if kind == "i" and type(argument) is int and (pointer := _integer(argument)):
+        return pointer
+    if type(argument) is tuple:
         array, length = argument
         dtype = _NUMBERS[kind]
         if array.dtype != dtype or not array.flags.carray or array.size < length:
@@ -116,8 +134,8 @@ def _passed(name: str, kind: str, argument: Arguments) -> Any:
 
 @lru_cache(maxsize=1 << 12)
 def _integer(number: int) -> Any:
-    """Return a pointer to an integer, which no routine changes."""
-    return ctypes.byref(ctypes.c_int(number))
+    """Return a pointer to an integer, which no routine changes; None if it does not fit."""
+    return ctypes.byref(ctypes.c_int(number)) if -_INTEGERS <= number < _INTEGERS else None
 
 
 def _address(array: Any) -> int:
@@ -128,6 +146,18 @@ def _address(array: Any) -> int:
 def empty(length: int, dtype: Any = np.float64) -> tuple[NDArray[Any], int]:
     """Return an uninitialised array for `call`."""
     return np.empty(length, dtype), length
+
+
+def precision(array: NDArray[Any]) -> str:
+    """Return the letter with which the names of routines for an array begin."""
+    return "s" if array.dtype == np.float32 else "d"
+
+
+def wrappers() -> Any:
+    """Return scipy's wrappers of LAPACK, which stand in where no address fits."""
+    from scipy.linalg import lapack
+
+    return lapack
 
 
 def must_succeed(name: str, status: int | None) -> None:

@@ -42,16 +42,20 @@ def gram(rows: NDArray[Any], *, both_halves: bool = False) -> NDArray[Any]:
 
 
 def times(matrix: NDArray[Any], columns: NDArray[Any]) -> NDArray[Any]:
-    """Return ``matrix @ columns``, of one precision, panel by panel."""
+    """Return ``matrix @ columns``, of one precision, panel by panel, in Fortran's order.
+
+    BLAS multiplies few rows by a large matrix faster than a large matrix by few columns.
+    """
+    few = columns.T
     if len(matrix) <= _TALL_PANEL:
-        return np.asarray(matrix @ columns)
-    product = np.empty((len(matrix), columns.shape[1]), matrix.dtype)
+        return np.asarray(few @ matrix.T).T
+    product = np.empty((len(few), len(matrix)), matrix.dtype)
 
     def fill(panel: slice) -> None:
-        np.matmul(matrix[panel], columns, out=product[panel])
+        np.matmul(few, matrix[panel].T, out=product[:, panel])
 
     parallel(fill, panels(len(matrix), _TALL_PANEL))
-    return product
+    return product.T
 
 
 def residual_norm(rows: Array, basis: Array, coordinates: Array) -> float:

@@ -15,14 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lowrank_blocks.linalg.lapack import eigenpairs, orthonormalise
+from lowrank_blocks.linalg.lapack import eigenpairs
 from lowrank_blocks.linalg.looks import Looks
 from lowrank_blocks.linalg.missed import missed_energy
+from lowrank_blocks.linalg.reflections import Reflections
 from lowrank_blocks.linalg.sources import Source, unit
 from lowrank_blocks.linalg.stacks import leading_eigenpairs
 
 Array = NDArray[np.float64]
 Space = tuple[NDArray[Any], NDArray[Any]]  # an orthonormal basis, and its images
+Step = tuple[Space, NDArray[Any]]  # and the upper half of the product of both
 
 _FLAT = 4.0  # Rayleigh quotients of the first block, over the mean of all, below which none converges soon
 _HOPELESS = 0.05  # residuals, relative to the last value, that are too large to become small soon
@@ -44,8 +46,8 @@ class Ritz:
         Rayleigh quotients, descending.
     following : float
         The Rayleigh quotient that comes next.
-    coupled : float
-        Frobenius norm of what the vectors lack to be eigenvectors.
+    residuals : (r,) array
+        Norm of what each vector lacks to be an eigenvector.
     left : float
         Energy of the block less that of the values.
     spare : float
@@ -63,7 +65,7 @@ class Ritz:
     vectors: NDArray[Any]
     values: Array
     following: float
-    coupled: float
+    residuals: Array
     left: float
     spare: float
     space: Space
@@ -95,7 +97,7 @@ class Ritz:
 
     def missed(self, beyond: float) -> float:
         """Return the energy that is missed at most if no eigenvalue of the complement exceeds a bound."""
-        return missed_energy(self.values, self.coupled, beyond)
+        return missed_energy(self.values, self.residuals, beyond)
 
 
 def leading_ritz(
@@ -130,35 +132,38 @@ def leading_ritz(
     looks = Looks(len(source.rows), rank)
     if looks.at > looks.most:
         return None
-    for space in _krylov(partial(source.times, by_rows=by_rows), source, looks.width, looks.most):
-        columns = space[0].shape[1]
+    for space, inner in _krylov(partial(source.times, by_rows=by_rows), source, looks.width, looks.most):
+        columns = len(inner)
         if columns < looks.at:
             continue
-        ritz = _rayleigh_ritz(space, looks, source.energy, tolerance, by_rows)
+        ritz = _rayleigh_ritz(space, inner, looks, source.energy, tolerance, by_rows)
         if stop(ritz.values) or not (source.single or ritz.stands_out(source.shape)):
             break
-        done = ritz.coupled <= _FLOOR * noise or ritz.left <= _NOTHING * noise
+        coupled = float(np.linalg.norm(ritz.residuals))
+        done = coupled <= _FLOOR * noise or ritz.left <= _NOTHING * noise
         missed, goal = min(map(ritz.missed, ritz.ceilings)), aim * ritz.spare
         if done or missed <= goal:
             return replace(ritz, converged=True)
-        if looks.end(columns, missed, goal, hopeless=ritz.coupled > _HOPELESS * ritz.values[-1]):
+        if looks.end(columns, missed, goal, hopeless=coupled > _HOPELESS * ritz.values[-1]):
             break
     return ritz
 
 
-def _rayleigh_ritz(space: Space, looks: Looks, energy: float, tolerance: float, by_rows: bool) -> Ritz:
+def _rayleigh_ritz(
+    space: Space, inner: NDArray[Any], looks: Looks, energy: float, tolerance: float, by_rows: bool
+) -> Ritz:
     """Return the leading Ritz pairs of a Krylov space."""
     (basis, images), rank = space, looks.rank
-    values, rotation = _largest(basis.T @ images, rank + 1)
+    values, rotation = _largest(inner, rank + 1)
     turn, kept = rotation[:, :rank], values[:rank]
     vectors = basis @ turn
-    coupled = float(np.linalg.norm(images @ turn - vectors * kept))
+    beside = images @ turn - vectors * kept
     left = max(energy - float(kept.sum(dtype=np.float64)), 0.0)
     return Ritz(
         vectors=vectors,
         values=kept.astype(np.float64),
         following=float(values[rank]),
-        coupled=coupled,
+        residuals=np.sqrt(np.einsum("ij,ij->j", beside, beside)).astype(np.float64),
         left=left,
         spare=tolerance * math.sqrt(energy * left),
         space=space,
@@ -167,22 +172,31 @@ def _rayleigh_ritz(space: Space, looks: Looks, energy: float, tolerance: float, 
     )
 
 
-def _krylov(times: Callable[..., NDArray[Any]], source: Source, width: int, most: int) -> Iterator[Space]:
-    """Yield orthonormal bases of a block Krylov space, each a block longer, and their images."""
+def _krylov(times: Callable[..., NDArray[Any]], source: Source, width: int, most: int) -> Iterator[Step]:
+    """Yield orthonormal bases of a block Krylov space, each a block longer, and their images.
+
+    Up to rounding only the last two blocks of a basis overlap the image of its last block, so that no
+    other part of the product of basis and images is computed.
+    """
     (side, _), dtype = source.shape, source.rows.dtype
     basis = np.empty((side, most), dtype, order="F")  # untouched columns take no memory
-    images = np.empty_like(basis)
+    images, inner = np.empty_like(basis), np.zeros((most, most), dtype)
+    reflections = Reflections(basis.T.reshape(-1, width, side))
     basis[:, :width] = times(_start(side, width).astype(dtype, copy=False))
-    orthonormalise(basis[:, :width].T)
+    reflections.orthonormalise(0)
     for done in range(width, most + 1, width):
-        known, block = basis[:, :done], basis[:, done - width : done]
-        image = images[:, done - width : done]
-        image[...] = times(block)
-        if done == width and np.vdot(block, image) * side < _FLAT * width * source.energy:
+        first, last = max(done - 2 * width, 0), slice(done - width, done)
+        known, image, near = basis[:, :done], images[:, last], inner[first:done, last]
+        image[...] = times(basis[:, last])
+        np.matmul(basis[:, first:done].T, image, out=near)
+        if done == width and np.trace(near) * side < _FLAT * width * source.energy:
             return
-        yield known, images[:, :done]
+        yield (known, images[:, :done]), inner[:done, :done]
         if done < most:
-            _extend(known, image, basis[:, done : done + width])
+            block = basis[:, done : done + width]
+            np.subtract(image, known[:, first:] @ near, out=block)
+            reflections.orthonormalise(done // width)
+            _make_orthogonal(known, block, reflections, done // width)
 
 
 @lru_cache(maxsize=8)
@@ -193,26 +207,23 @@ def _start(side: int, width: int) -> Array:
     return columns
 
 
-def _extend(basis: NDArray[Any], image: NDArray[Any], block: NDArray[Any]) -> None:
-    """Fill a block with orthonormal columns that span what a basis lacks of the image of its last block.
-
-    Up to rounding only the last two blocks overlap the image.
-    """
-    last = basis[:, -2 * block.shape[1] :]
-    np.subtract(image, last @ (last.T @ image), out=block)
-    orthonormalise(block.T)
+def _make_orthogonal(basis: NDArray[Any], block: NDArray[Any], reflections: Reflections, item: int) -> None:
+    """Make an orthonormal block orthogonal to a basis, too; it is an item of what is reflected."""
     for _ in range(_PASSES):
         overlap = basis.T @ block
-        block -= basis @ overlap
+        block -= (overlap.T @ basis.T).T
         if np.vdot(overlap, overlap) <= unit(basis.dtype):  # columns are shortened by the square of it
             break
-        orthonormalise(block.T)
+        reflections.orthonormalise(item)
 
 
 def _largest(matrix: NDArray[Any], count: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the largest eigenvalues, descending, and eigenvectors of a small symmetric matrix."""
+    """Return the largest eigenvalues, descending, and eigenvectors of a small symmetric matrix.
+
+    Its upper half is read.
+    """
     if matrix.dtype == np.float32:  # whose vectors are made orthonormal once more
-        values, vectors = leading_eigenpairs(matrix[None], count)
+        values, vectors = leading_eigenpairs(matrix[None].copy(), count)
         return values[0], vectors[0]
-    values, vectors = eigenpairs(matrix)
+    values, vectors = eigenpairs(matrix, upper=True)
     return values[: -count - 1 : -1], vectors[:, : -count - 1 : -1]

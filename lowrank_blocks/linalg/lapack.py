@@ -1,7 +1,7 @@
 """LAPACK and BLAS on one matrix at a time, except products of matrices; `stacks` has stacks of them.
 
 numpy has the common factorisations. Other routines are called by the addresses that scipy publishes
-(`addresses`), and by scipy's wrappers where these do not fit.
+(`addresses`), and by scipy's wrappers where these do not fit; `reflections` has QR factorisations.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lowrank_blocks.linalg.addresses import WORK, call, empty, must_succeed
+from lowrank_blocks.linalg.addresses import WORK, call, empty, must_succeed, precision, wrappers
 
 Array = NDArray[np.float64]
 
@@ -50,60 +50,6 @@ def triangular_form(stack: Array) -> tuple[Array, Array]:
     return basis, triangle
 
 
-def spanned(columns: NDArray[Any]) -> NDArray[Any]:
-    """Return an orthonormal basis of (k, r) tall columns in their precision.
-
-    numpy keeps Python's lock meanwhile, so threads that split dominant values off would wait for each other.
-    """
-    rows = columns.T.copy()
-    orthonormalise(rows)
-    return rows.T
-
-
-def orthonormalise(rows: NDArray[Any]) -> None:
-    """Replace (r, k) long rows, in C's order, by an orthonormal basis of their span."""
-    factors, (count, side), name = _reflect(rows), rows.shape, _precision(rows) + "orgqr"
-    work, matrix = empty(WORK * count, rows.dtype), ((rows, count * side), side, (factors, count))
-    status = call(name, side, count, count, *matrix, work, work[1])
-    if status is None:
-        found, _, status = getattr(_wrappers(), name)(rows.T, factors, overwrite_a=1)
-        rows.T[...] = found
-    must_succeed(name, status)
-
-
-def reflectors(columns: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return reflectors, as rows, that turn the span of (k, r) columns onto the axes, and their factors."""
-    rows = columns.T.copy()
-    return rows, _reflect(rows)
-
-
-def _reflect(rows: NDArray[Any]) -> NDArray[Any]:
-    """Replace (r, k) rows by the reflectors that turn their span onto the axes; return the factors."""
-    (count, side), name = rows.shape, _precision(rows) + "geqrf"
-    factors, work = empty(count, rows.dtype), empty(WORK * count, rows.dtype)
-    status = call(name, side, count, (rows, count * side), side, factors, work, work[1])
-    if status is None:
-        found, scales, _, status = getattr(_wrappers(), name)(rows.T, overwrite_a=1)
-        rows.T[...], factors = found, (scales, count)
-    must_succeed(name, status)
-    return factors[0]
-
-
-def reflected(block: Array, rows: Array, factors: Array) -> Array:
-    """Return ``Q.T @ block``, where Q is the product of the reflectors; no argument is changed."""
-    turned, own = block.copy(order="C"), rows.copy()  # LAPACK writes on the reflectors while it works
-    (count, side), length, work = rows.shape, turned.shape[1], empty(WORK * turned.shape[1])
-    matrix = (own, count * side), side, (factors, count)
-    ends = (turned, side * length), length, work, work[1]
-    status = call("dormqr", b"R", b"N", length, side, count, *matrix, *ends)
-    if status is None:
-        rest = own.T, factors, turned.T, work[1]
-        found, _, status = _wrappers().dormqr(b"R", b"N", *rest, overwrite_c=1)
-        turned = found.T
-    must_succeed("dormqr", status)
-    return turned
-
-
 def tridiagonal_form(matrix: Array) -> tuple[Array, Array, Array]:
     """Reduce a symmetric (k, k) matrix in C's order to three diagonals.
 
@@ -120,7 +66,7 @@ def tridiagonal_form(matrix: Array) -> tuple[Array, Array, Array]:
     status = call("dsytrd", b"L", side, (matrix, side * side), side, *found, work, work[1])
     diagonal, off_diagonal, factors = (array for array, _ in found)
     if status is None:
-        reduced, diagonal, off_diagonal, factors, status = _wrappers().dsytrd(
+        reduced, diagonal, off_diagonal, factors, status = wrappers().dsytrd(
             matrix.T, lower=1, lwork=work[1], overwrite_a=1
         )
         matrix.T[...] = reduced
@@ -133,7 +79,7 @@ def tridiagonal_values(diagonal: Array, off_diagonal: Array) -> Array:
     values, rest, side = diagonal.copy(), off_diagonal.copy(), len(diagonal)
     status = call("dsterf", side, (values, side), (rest, side - 1))
     if status is None:
-        values, status = _wrappers().dsterf(diagonal, _nonempty(off_diagonal))
+        values, status = wrappers().dsterf(diagonal, _nonempty(off_diagonal))
     must_succeed("dsterf", status)
     return values
 
@@ -163,7 +109,7 @@ def inverse_iteration(
     results = (vectors, count * side), side, *work
     status = call("dstein", side, *matrix, count, *((array, side) for array in given), *results)
     if status is None:
-        found, status = _wrappers().dstein(diagonal, _nonempty(off_diagonal), values, owners, splits)
+        found, status = wrappers().dstein(diagonal, _nonempty(off_diagonal), values, owners, splits)
         vectors = found.T
     must_succeed("dstein", status)
     return vectors
@@ -182,7 +128,7 @@ def turn_back(vectors: Array, matrix: Array, factors: Array) -> None:
         return
     if status is None:  # the reflectors leave the first entry as it is
         rest = matrix.T[1:, :-1], factors, vectors.T[1:], work[1]
-        vectors.T[1:], _, status = _wrappers().dormqr(b"L", b"N", *rest)
+        vectors.T[1:], _, status = wrappers().dormqr(b"L", b"N", *rest)
     must_succeed("dormtr", status)
 
 
@@ -192,7 +138,7 @@ def subtract_from_product(columns: NDArray[Any], matrix: NDArray[Any]) -> None:
     Both are of one precision, float64 or float32.
     """
     columns, (side, count) = np.ascontiguousarray(columns), columns.shape
-    name, product = _precision(matrix) + "syrk", (1.0, (columns, side * count), count)
+    name, product = precision(matrix) + "syrk", (1.0, (columns, side * count), count)
     if call(name, b"U", b"T", side, count, *product, -1.0, (matrix, side * side), side) is None:
         from scipy.linalg import blas
 
@@ -202,24 +148,13 @@ def subtract_from_product(columns: NDArray[Any], matrix: NDArray[Any]) -> None:
 
 def is_positive_definite(matrix: NDArray[Any], *, upper: bool = False) -> bool:
     """Whether a symmetric matrix in C's order has a Cholesky factor, which takes the half that is read."""
-    side, name = len(matrix), _precision(matrix) + "potrf"
+    side, name = len(matrix), precision(matrix) + "potrf"
     status = call(name, b"L" if upper else b"U", side, (matrix, side * side), side)  # in Fortran's order
     if status is None:
-        _, status = getattr(_wrappers(), name)(matrix.T, lower=int(upper), clean=0, overwrite_a=1)
+        _, status = getattr(wrappers(), name)(matrix.T, lower=int(upper), clean=0, overwrite_a=1)
     must_succeed(name, min(status, 0))
     # OpenBLAS goes on where a pivot is not a number, or infinite.
     return status == 0 and bool(np.isfinite(matrix.diagonal()).all())
-
-
-def _precision(matrix: NDArray[Any]) -> str:
-    """Return the letter with which the names of routines for a matrix begin."""
-    return "s" if matrix.dtype == np.float32 else "d"
-
-
-def _wrappers() -> Any:
-    from scipy.linalg import lapack
-
-    return lapack
 
 
 def room(count: int, side: int) -> int:

@@ -14,10 +14,11 @@ from lowrank_blocks.linalg.bounds import lapack_norm
 from lowrank_blocks.linalg.eigen import Tridiagonal
 from lowrank_blocks.linalg.gram import residual
 from lowrank_blocks.linalg.krylov import Ritz, leading_ritz
-from lowrank_blocks.linalg.lapack import eigenpairs, orthonormal_columns, spanned
+from lowrank_blocks.linalg.lapack import eigenpairs, orthonormal_columns
 from lowrank_blocks.linalg.missed import missed_beside
 from lowrank_blocks.linalg.projection import Projection
 from lowrank_blocks.linalg.questions import Known, Leading, Question
+from lowrank_blocks.linalg.reflections import spanned
 from lowrank_blocks.linalg.sources import Source
 from lowrank_blocks.linalg.stacks import reduced
 from lowrank_blocks.linalg.svd import lapack_svd, svd_method

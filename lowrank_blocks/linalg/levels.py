@@ -33,8 +33,8 @@ from lowrank_blocks.linalg.bounds import (
 from lowrank_blocks.linalg.eigen import Tridiagonal
 from lowrank_blocks.linalg.energies import UNIT, energy, tail_energy
 from lowrank_blocks.linalg.gram import flat, gram, times
-from lowrank_blocks.linalg.lapack import spanned
 from lowrank_blocks.linalg.projection import Projection, coupling, projected, without
+from lowrank_blocks.linalg.reflections import spanned
 from lowrank_blocks.linalg.svd import lapack_values
 
 Array = NDArray[np.float64]

@@ -14,27 +14,34 @@ from lowrank_blocks.linalg.projection import Projection
 Array = NDArray[np.float64]
 
 
-def missed_energy(squares: Array, coupled: float, beyond: float) -> float:
+def missed_energy(squares: Array, coupled: Array, beyond: float, rank: int | None = None) -> float:
     """Bound the energy that the leading eigenvectors of a Gram matrix hold beyond some columns.
 
     Parameters
     ----------
-    squares : (r,) array
+    squares : (n,) array
         Rayleigh quotients of the columns, descending.
-    coupled : float
-        Frobenius norm of what the columns lack to span eigenvectors.
+    coupled : (n,) array
+        Norm of what each column lacks to be an eigenvector.
     beyond : float
         Bound on the eigenvalues of the matrix on the complement of the columns.
+    rank : int, optional
+        How many eigenvectors; by default as many as there are columns.
 
     Returns
     -------
     float
         The theorem of docs/theory/certified-spectra.md, "What the rest can hold"; infinite if `beyond` is.
     """
-    above = np.maximum(beyond - squares, 0.0)
-    apart, even = float(squares[-1]) - beyond, coupled / math.sqrt(len(squares))
-    found = float(above.sum()) + 2 * even * len(squares)
-    return min(found, coupled**2 / apart) if apart > 0 else found
+    leading = squares[:rank]
+
+    def at(width: float) -> float:
+        apart = np.maximum(squares - beyond, width)
+        beside = np.divide(np.square(coupled), apart, out=np.zeros(len(squares)), where=coupled > 0)
+        return float(np.maximum(beyond + width - leading, 0.0).sum() + beside.sum())
+
+    even, least = float(np.linalg.norm(coupled)) / math.sqrt(len(squares)), float(leading[-1]) - beyond
+    return min(map(at, (even, least))) if least > 0 else at(even)
 
 
 def missed_beside(
@@ -64,9 +71,11 @@ def missed_beside(
         How many values; by default all that the part has.
     """
     squares, top = np.square(part.values), float(part.values[0])
-    beside = (times(rows, part.rows.T) - part.basis * part.values) * part.values
-    coupled = float(np.linalg.norm(beside)) + residual_rounding(0.0, norm, len(squares)) * top
+    beside = times(rows, part.rows.T) - part.basis * part.values
+    lengths = np.sqrt(np.einsum("ij,ij->j", beside, beside)) + residual_rounding(0.0, norm, len(squares))
+    coupled = lengths * part.values
     if of_next:
-        beyond = beyond + coupled if squares[-1] > beyond + coupled else float("inf")
+        beyond += float(np.linalg.norm(coupled))
+        beyond = beyond if squares[-1] > beyond else math.inf
     rounding = (2 * float(lapack_norm(norm, part.rows.shape)) + part.skew * top) * top
-    return missed_energy(squares[:rank], coupled, beyond + rounding)
+    return missed_energy(squares, coupled, beyond + rounding, rank)

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowrank_blocks.linalg.gram import times
-from lowrank_blocks.linalg.lapack import eigenpairs, reflected, reflectors
+from lowrank_blocks.linalg.lapack import eigenpairs
+from lowrank_blocks.linalg.reflections import reflected, reflectors
 from lowrank_blocks.linalg.svd import lapack_svd
 from lowrank_blocks.linalg.threads import panels, parallel
 
@@ -59,12 +60,16 @@ def _svd_of_few(rows: Array) -> tuple[Array, Array, Array, float]:
     if product is not None and _alike(product.diagonal()):  # the squares are at least as far apart
         squares, rotation = eigenpairs(product)
         if _alike(squares):
-            turned = rotation.T @ rows
-            values = np.sqrt(np.einsum("ij,ij->i", turned, turned))
-            order = np.argsort(-values)  # rounding may exchange values that are nearly equal
-            values, right = values[order], turned[order] / values[order, None]
-            skew = np.linalg.norm(right @ right.T - np.eye(len(right)))
-            return rotation[:, order], values, right, float(skew)
+            rotation = rotation[:, ::-1]
+            right = rotation.T @ rows
+            inner = right @ right.T
+            values = np.sqrt(inner.diagonal())
+            skew = np.linalg.norm(inner / values / values[:, None] - np.eye(len(values)))
+            right /= values[:, None]
+            if (values[1:] > values[:-1]).any():  # rounding has exchanged values that are nearly equal
+                order = np.argsort(-values)
+                rotation, values, right = rotation[:, order], values[order], right[order]
+            return rotation, values, right, float(skew)
     return *lapack_svd(rows), 0.0
 
 

@@ -62,10 +62,12 @@ def _rounded(b: Array, a: Array) -> tuple[Single, Single, Array, Array]:
     That is a product of two thin matrices; its squared norm is the inner product of their Gram matrices,
     whose diagonals hold the lengths of all columns and rows. The norm of ``b @ a`` comes last.
     """
-    single_b, single_a = b.astype(np.float32), a.astype(np.float32)
-    left = np.concatenate([b - single_b, single_b], axis=-1)
-    right = np.concatenate([a, a - single_a], axis=-2)
-    of_left, of_right, rank = np.matmul(left.mT, left), np.matmul(right, right.mT), b.shape[-1]
+    single_b, single_a, rank = b.astype(np.float32), a.astype(np.float32), b.shape[-1]
+    left, right = np.empty((*b.shape[:-1], 2 * rank)), np.empty((len(a), 2 * rank, a.shape[-1]))
+    np.subtract(b, single_b, out=left[..., :rank])
+    np.subtract(a, single_a, out=right[:, rank:])
+    left[..., rank:], right[:, :rank] = single_b, a
+    of_left, of_right = np.matmul(left.mT, left), np.matmul(right, right.mT)
     square = (of_left * of_right).sum(axis=(-2, -1))
     columns, rows = (np.sqrt(np.diagonal(gram, axis1=-2, axis2=-1)) for gram in (of_left, of_right))
     terms = left.shape[-2] + right.shape[-1] + left.shape[-1] ** 2

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowrank_blocks.linalg import addresses
-from lowrank_blocks.linalg.addresses import WORK, Arguments, each, empty, must_succeed
+from lowrank_blocks.linalg.addresses import WORK, Arguments, each, empty, must_succeed, precision
 from lowrank_blocks.linalg.lapack import eigenpairs, room
 from lowrank_blocks.linalg.threads import one_blas_thread
 
@@ -108,8 +108,7 @@ def leading_eigenpairs(stack: Array, count: int) -> tuple[Array, Array]:
 
 def reduced(stack: Array) -> _Tridiagonals | _Diagonals:
     """Return all eigenvalues of such matrices, ascending, which may be asked for some `leading` pairs."""
-    precision = "s" if stack.dtype == np.float32 else "d"
-    return (_Diagonals if addresses.published(f"{precision}sytrd") is None else _Tridiagonals)(stack)
+    return (_Diagonals if addresses.published(f"{precision(stack)}sytrd") is None else _Tridiagonals)(stack)
 
 
 class _Diagonals:
@@ -128,7 +127,7 @@ class _Tridiagonals:
 
     def __init__(self, stack: Array) -> None:
         many, side, _ = stack.shape
-        self._matrices, self._precision = stack, "s" if stack.dtype == np.float32 else "d"
+        self._matrices, self._precision = stack, precision(stack)
         self._diagonal, self._off_diagonal, self._factors, self.values, rest = np.empty(
             (5, many, side), stack.dtype
         )
