@@ -131,8 +131,9 @@ def test_a_routine_for_every_item_of_a_stack(monkeypatch):
     values, rest = np.array([[2.0, 1.0], [5.0, 3.0], [1.0, 9.0]]), np.zeros((3, 1))
     assert addresses.each("dsterf", 3, 2, (values, 2), (rest, 1)) == 0
     assert values.tolist() == [[1, 2], [3, 5], [1, 9]]
-    with pytest.raises(TypeError, match="dsterf needs 3 items of 3 numbers, got shape"):
-        addresses.each("dsterf", 3, 2, (values, 3), (rest, 1))
+    for length in (1, 3):
+        with pytest.raises(TypeError, match=f"dsterf needs 3 items of {length} numbers, got shape"):
+            addresses.each("dsterf", 3, 2, (values, length), (rest, 1))
     assert addresses.each("dpotrf", 2, b"U", 1, (np.array([[1.0], [-1.0]]), 1), 1) == 1
 
 

@@ -63,6 +63,7 @@ def test_a_bound_on_what_is_missed_is_attained():
     assert missed.missed_energy(one, np.array([0.1]), math.inf) == math.inf
     assert missed.missed_energy(two, np.zeros(2), 1.5) == 0.5
     assert missed.missed_energy(two, np.array([0.0, 0.1]), 0.0) == pytest.approx(0.01)
+    assert missed.missed_energy(np.ones(2), np.full(2, 0.1), 1.0) == pytest.approx(0.4)  # 2 sqrt(n) rho
     turned = np.array([[1.0, 0.1], [0.1, 1.0]])
     assert np.linalg.eigvalsh(turned)[-1] - 1 <= missed.missed_energy(one, np.array([0.1]), 1.0)
 
@@ -95,6 +96,8 @@ def test_vectors_of_another_value_are_refused():
     for next_one in (0.81, 1.0):
         part = projected(matrix, u[:, 1:2])
         assert missed.missed_beside(matrix, part, norm, next_one, of_next=True) == math.inf
+    part = projected(matrix, u[:, [0, 2]])
+    assert missed.missed_beside(matrix, part, norm, part.values[1] ** 2, of_next=True) == math.inf
     assert missed.missed_beside(matrix, projected(matrix, u[:, 1:2]), norm, 1.0) >= 0.19
     assert missed.missed_beside(matrix, projected(matrix, u[:, :1]), norm, 0.81) < 1e-25
     assert missed.missed_beside(matrix, projected(matrix, u[:, :1]), norm, 0.81, of_next=True) < 1e-25

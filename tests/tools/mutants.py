@@ -25,7 +25,8 @@ from mutations import ROOT, Mutant, draw
 from tqdm import tqdm
 
 ROOMS = {  # the tests that see a room, those that are quick and see most first
-    "linalg": "kernel_svd kernel_eigen kernel_addresses kernel_lapack kernel_stacks kernel_levels kernel_deflation "
+    "linalg": "kernel_svd kernel_eigen kernel_addresses kernel_lapack kernel_stacks kernel_levels "
+    "kernel_deflation "
     "kernel_crossovers byte_order kernel_certificates kernel_accuracy kernel_bounds narrow_rounding "
     "kernel_threads kernel_limit kernel_small kernel_looks kernel_lanczos kernel_beyond kernel_missed "
     "truncation adapters_in families seen_by_mutants",
