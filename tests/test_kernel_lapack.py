@@ -46,14 +46,16 @@ def test_cholesky_tells_definite_from_indefinite(side, least, lapack_route):
 
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("shape", [(1, 1), (5, 2), (80, 30)])
-def test_a_product_less_a_matrix(shape, order, lapack_route):
+@pytest.mark.parametrize("upper", [False, True])
+def test_a_product_less_a_matrix(upper, shape, order, lapack_route):
     columns = np.asarray(np.random.default_rng(2).standard_normal(shape), order=order)
     matrix = symmetric(shape[0])
     found, kept = matrix.copy(), columns.copy()
-    lapack.subtract_from_product(columns, found)
-    expected = columns @ columns.T - matrix
-    np.testing.assert_allclose(np.tril(found), np.tril(expected), rtol=0, atol=1e-13)
-    assert (np.triu(found, 1) == np.triu(matrix, 1)).all()
+    lapack.subtract_from_product(columns, found, upper=upper)
+    half = np.triu(np.ones_like(matrix)) if upper else np.tril(np.ones_like(matrix))
+    expected = np.where(half, columns @ columns.T - matrix, matrix)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-13)
+    assert (found[half == 0] == matrix[half == 0]).all()
     assert (columns == kept).all()
 
 
@@ -67,6 +69,17 @@ def test_a_basis_of_what_columns_span(shape, order, lapack_route):
     np.testing.assert_allclose(basis.T @ basis, np.eye(shape[1]), rtol=0, atol=1e-14)
     expected = np.linalg.qr(columns)[0]
     np.testing.assert_allclose(basis @ basis.T, expected @ expected.T, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("count", [1, 16, 60])
+def test_columns_that_are_orthonormal_to_single_precision(count):
+    exact = np.linalg.qr(np.random.default_rng(count).standard_normal((60, count)))[0]
+    columns = exact.astype(np.float32).astype(np.float64)
+    basis = lapack.orthonormal_again(columns)
+    np.testing.assert_allclose(basis.T @ basis, np.eye(count), rtol=0, atol=1e-14)
+    np.testing.assert_allclose(basis @ basis.T @ columns, columns, rtol=0, atol=1e-14)
+    with pytest.raises(np.linalg.LinAlgError):
+        lapack.orthonormal_again(np.zeros((60, 2)))
 
 
 def test_reflectors_are_read_only(lapack_route):

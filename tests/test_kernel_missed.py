@@ -11,7 +11,7 @@ from kernel_cases import gesvd_tails, rotated
 from registry import examples
 
 import lowrank_blocks as lb
-from lowrank_blocks.linalg import leading, missed, reflections
+from lowrank_blocks.linalg import lapack, leading, missed
 from lowrank_blocks.linalg.projection import projected
 
 RANDOM = examples(60)
@@ -176,8 +176,10 @@ def test_all_vectors_of_a_cluster_take_part_in_the_proof(monkeypatch):
 @pytest.mark.parametrize(("exponent", "method"), [(0.5, "single"), (1.25, "gram")])
 def test_vectors_are_computed_where_a_proof_may_suffice(shape, exponent, method, monkeypatch):
     """Not where single precision resolves no gap near the rank."""
-    asked, found = [], reflections.spanned
-    monkeypatch.setattr(leading, "spanned", lambda columns: (asked.append(columns), found(columns))[1])
+    asked, found = [], lapack.orthonormal_again
+    monkeypatch.setattr(
+        leading, "orthonormal_again", lambda columns: (asked.append(columns), found(columns))[1]
+    )
     block = rotated(*shape, np.arange(1, 201.0) ** -exponent).astype(np.float32)
     tails, _ = gesvd_tails(block.astype(np.float64))
     best = lb.approximate(block, lb.Global(), rank=42)

@@ -108,7 +108,8 @@ def beyond_deflated(
     Parameters
     ----------
     matrix : (k, k) array
-        The Gram matrix G of a block, both halves, in any precision; it loses the lower one.
+        The Gram matrix G of a block, both halves, in any precision. It loses the lower one, or in single
+        precision the upper one, of which the factorisation is faster.
     vectors, values : (k, r) and (r,) arrays
         Of the precision of the matrix, and of float64.
     ceiling : float
@@ -124,9 +125,13 @@ def beyond_deflated(
         The ceiling and what rounding adds; infinite where there is no factorisation.
     """
     diagonal, trace = matrix.diagonal().copy(), float(matrix.trace(dtype=np.float64))
-    subtract_from_product(vectors * np.sqrt(np.maximum(values, 0.0)).astype(matrix.dtype), matrix)
+    columns, upper = (
+        vectors * np.sqrt(np.maximum(values, 0.0)).astype(matrix.dtype),
+        matrix.dtype == np.float32,
+    )
+    subtract_from_product(columns, matrix, upper=upper)
     if dtype == matrix.dtype:
-        proved = _none_above(ceiling, matrix)
+        proved = _none_above(ceiling, matrix, upper=upper)
     else:
         scale = 2.0 ** -math.frexp(ceiling)[1]
         narrow = np.empty(matrix.shape, dtype)

@@ -39,6 +39,16 @@ def orthonormal_columns(matrix: Array) -> Array:
     return np.linalg.qr(matrix)[0]
 
 
+def orthonormal_again(columns: Array) -> Array:
+    """Return an orthonormal basis of (k, r) columns that are orthonormal to single precision already.
+
+    By Cholesky factorisation, whose rounding grows with the square of the condition of the columns:
+    Yamamoto et al., "Roundoff error analysis of the CholeskyQR2 algorithm", ETNA 44 (2015).
+    """
+    triangle = np.linalg.cholesky(columns.T @ columns)  # close to the identity
+    return (np.linalg.inv(triangle) @ columns.T).T
+
+
 def triangular_factors(stack: Array) -> Array:
     """Return the triangular factors R of the QR factorisations of tall matrices."""
     return np.asarray(np.linalg.qr(stack, mode="r"))
@@ -132,18 +142,19 @@ def turn_back(vectors: Array, matrix: Array, factors: Array) -> None:
     must_succeed("dormtr", status)
 
 
-def subtract_from_product(columns: NDArray[Any], matrix: NDArray[Any]) -> None:
-    """Replace the lower half of a symmetric matrix in C's order by ``columns @ columns.T`` less itself.
+def subtract_from_product(columns: NDArray[Any], matrix: NDArray[Any], *, upper: bool = False) -> None:
+    """Replace one half of a symmetric matrix in C's order by ``columns @ columns.T`` less itself.
 
     Both are of one precision, float64 or float32.
     """
     columns, (side, count) = np.ascontiguousarray(columns), columns.shape
     name, product = precision(matrix) + "syrk", (1.0, (columns, side * count), count)
-    if call(name, b"U", b"T", side, count, *product, -1.0, (matrix, side * side), side) is None:
+    half = b"L" if upper else b"U"  # in Fortran's order
+    if call(name, half, b"T", side, count, *product, -1.0, (matrix, side * side), side) is None:
         from scipy.linalg import blas
 
         syrk = getattr(blas, name)
-        matrix.T[...] = syrk(1.0, columns.T, trans=1, beta=-1.0, c=matrix.T, overwrite_c=1)
+        matrix.T[...] = syrk(1.0, columns.T, trans=1, lower=upper, beta=-1.0, c=matrix.T, overwrite_c=1)
 
 
 def is_positive_definite(matrix: NDArray[Any], *, upper: bool = False) -> bool:

@@ -14,11 +14,10 @@ from lowrank_blocks.linalg.bounds import lapack_norm
 from lowrank_blocks.linalg.eigen import Tridiagonal
 from lowrank_blocks.linalg.gram import residual
 from lowrank_blocks.linalg.krylov import Ritz, leading_ritz
-from lowrank_blocks.linalg.lapack import eigenpairs, orthonormal_columns
+from lowrank_blocks.linalg.lapack import eigenpairs, orthonormal_again, orthonormal_columns
 from lowrank_blocks.linalg.missed import missed_beside
 from lowrank_blocks.linalg.projection import Projection
 from lowrank_blocks.linalg.questions import Known, Leading, Question
-from lowrank_blocks.linalg.reflections import spanned
 from lowrank_blocks.linalg.sources import Source
 from lowrank_blocks.linalg.stacks import reduced
 from lowrank_blocks.linalg.svd import lapack_svd, svd_method
@@ -85,7 +84,7 @@ def _by_reduction(question: Question, source: Source) -> Leading | None:
     if close.all():
         return None
     count = rank + int(np.argmin(close))
-    columns = spanned(form.leading(count)[1][0].astype(np.float64))
+    columns = orthonormal_again(form.leading(count)[1][0].astype(np.float64))
     following = float(source.squares(values[count] + rounding))
 
     def missed(_: Leading, whole: Projection) -> float:
@@ -140,7 +139,7 @@ def _by_rows(source: Source) -> bool:
 
 def _proved(question: Question, source: Source, ritz: Ritz) -> Leading | None:
     """Project the block on vectors that converged; None if no proof suffices."""
-    columns = spanned(ritz.vectors.astype(np.float64)) if source.single else ritz.vectors
+    columns = orthonormal_again(ritz.vectors.astype(np.float64)) if source.single else ritz.vectors
 
     def missed(made: Leading, _: Projection) -> float:
         beyond = bound_beyond(source, ritz, question, made)

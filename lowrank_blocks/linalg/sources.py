@@ -58,7 +58,7 @@ class Source:
 
     @cached_property
     def gram(self) -> NDArray[Any]:
-        """The Gram matrix, both halves. Proofs may overwrite its lower half."""
+        """The Gram matrix, both halves. Proofs may overwrite the lower one; in single precision the upper."""
         return gram(self.rows, both_halves=True)
 
     def times(self, columns: NDArray[Any], *, by_rows: bool) -> NDArray[Any]:
