@@ -1,8 +1,9 @@
 """Measure lowrank_blocks against its rivals: ratios of medians, excess errors, memory.
 
-    python tests/benchmarks/bench.py            all cases, about half an hour
-    python tests/benchmarks/bench.py --quick    small cases once, in seconds
-    python tests/benchmarks/bench.py --write    all cases, into docs/benchmarks.md
+    python tests/benchmarks/bench.py                       all parts, about half an hour
+    python tests/benchmarks/bench.py --only factors blocks some of them
+    python tests/benchmarks/bench.py --quick               small cases once, in seconds
+    python tests/benchmarks/bench.py --write               into docs/benchmarks.md, whose other parts are kept
 
 Rivals run at one BLAS thread, we at our default; calls alternate in one process. A ratio below 1 means
 that we are faster.
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import platform
+import re
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +39,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 
 FULL = {
     "curves": [(side, NAMES) for side in (256, 1024, 2048, 4096)],
-    "spectra": (256, 768, 2048, 4096),
+    "values": (256, 768, 2048, 4096),
     "factors": [
         *((256, 256, rank) for rank in (1, 8, 64)),
         *((768, 768, rank) for rank in (1, 16, 64)),
@@ -53,65 +55,94 @@ FULL = {
         (2048, 32, 4, NAMES[:1]),
         (4096, 8, 8, NAMES[:1]),
     ],
-    "built on it": 1024,
+    "built": 1024,
     "memory": 4096,
-    "imports": 7,
+    "import": 7,
 }
 QUICK = {
     "curves": [(256, NAMES[:2])],
-    "spectra": (128,),
+    "values": (128,),
     "factors": [(128, 128, 4)],
     "blocks": [(256, 8, 2, NAMES)],
-    "built on it": 128,
+    "built": 128,
     "memory": 512,
-    "imports": 1,
+    "import": 1,
 }
 
 
-def report(cases):
-    """Yield the page, a part as soon as it is measured."""
+def of_curves(cases):
+    """Return both tables of the curves."""
+    times, errors = curves(cases)
+    return (
+        f"{times}\nBy how much a curve is off at its worst step, measured against numpy and certified,\n"
+        f"relative to the norm of the matrix:\n\n{errors}"
+    )
+
+
+def of_factors(shapes):
+    """Return both tables of the leading factors."""
+    times, excesses = factors(factor_cases(shapes))
+    left = "What is left above the optimum, as relative error; below 1e-15 it is rounding:"
+    return f"{times}\n{left}\n\n{excesses}"
+
+
+PARTS = {
+    "curves": ("Error curves against numpy's batched singular values", of_curves),
+    "values": ("One block: all singular values", spectra),
+    "factors": ("One block: leading factors", of_factors),
+    "blocks": ("All blocks of a grid", all_blocks),
+    "built": ("What is built on it", built_on_it),
+    "memory": ("Memory", memory),
+    "import": ("Import", imports),
+}
+
+
+def introduction():
+    """Return what stands above the parts."""
+    missing = f"Not installed, hence left out: {', '.join(rivals.MISSING)}.\n" if rivals.MISSING else ""
+    return (
+        "# Benchmarks\n\n"
+        "Written by `tests/benchmarks/bench.py --write`. Rivals run at one BLAS thread, we at our\n"
+        "default; calls alternate in one process, the first table in turns, so that a busy minute falls on\n"
+        "all alike; medians. Ratios below 1 mean that we are faster. Below each part stands where it was\n"
+        "measured, and how long two products on two threads took, relative to one: our workers gain the\n"
+        f"less, the longer it is. Bold: within its target. For smaller sides above {LARGE} numpy's full SVD\n"
+        f"stands for those of scipy and torch.\n{missing}"
+    )
+
+
+def measured(name, cases):
+    """Return one part of the page."""
+    title, measure = PARTS[name]
+    before, body = second_core(), measure(cases[name])
     machine = f"{platform.machine()}, {workers()} workers, numpy {np.__version__}, scipy {scipy.__version__}"
-    missing = [f"Not installed, hence left out: {', '.join(rivals.MISSING)}."] if rivals.MISSING else []
-    yield from [
-        "# Benchmarks\n",
-        f"Written by `tests/benchmarks/bench.py --write` ({machine}). Rivals run at one",
-        "BLAS thread, we at our default; calls alternate in one process, the first table in turns,",
-        "so that a busy minute falls on all alike; medians. Ratios below 1 mean that we are faster.",
-        f"Two products on two threads took {second_core():.2f} times as long as one at the start, and",
-        "as the last line says at the end; our workers gain the less, the larger it is.",
-        f"Bold: within its target. For smaller sides above {LARGE} numpy's full SVD stands for those of"
-        " scipy and torch.",
-        *missing,
-    ]
-    times, errors = curves(cases["curves"])
-    yield from ["\n## Error curves against numpy's batched singular values\n", times]
-    yield "By how much a curve is off at its worst step, measured against numpy and certified,"
-    yield from ["relative to the norm of the matrix:\n", errors]
-    yield from ["## One block: all singular values\n", spectra(cases["spectra"])]
-    times, excesses = factors(factor_cases(cases["factors"]))
-    yield from ["## One block: leading factors\n", times]
-    yield from ["What is left above the optimum, as relative error; below 1e-15 it is rounding:\n", excesses]
-    yield from ["## All blocks of a grid\n", all_blocks(cases["blocks"])]
-    yield from ["## What is built on it\n", built_on_it(cases["built on it"])]
-    yield from ["## Memory\n", memory(cases["memory"])]
-    yield from ["## Import\n", imports(cases["imports"])]
-    yield f"\nTwo products on two threads took {second_core():.2f} times as long as one at the end."
+    beside = f"two threads took {before:.2f} times as long as one before, {second_core():.2f} after"
+    return f"## {title}\n\n{body}\n{machine}; {beside}.\n"
+
+
+def merged(page, parts):
+    """Return a page with these parts in place of its own of the same titles, all in order."""
+    kept = {part.splitlines()[0]: part for part in re.split(r"^(?=## )", page, flags=re.MULTILINE)[1:]}
+    kept |= {part.splitlines()[0]: part for part in parts}
+    titles = [f"## {title}" for title, _ in PARTS.values()]
+    return "\n".join([introduction(), *(kept[title].strip() + "\n" for title in titles if title in kept)])
 
 
 def main():
-    """Print the page, or write it."""
+    """Print the parts, or write them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="some parts")
     parser.add_argument("--quick", action="store_true", help="small cases only, each once")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
     args = parser.parse_args()
     if args.quick:
         once()
-    parts = []
-    for part in report(QUICK if args.quick else FULL):
+    print(introduction())
+    for name in args.only:
+        part = measured(name, QUICK if args.quick else FULL)
         print(part, flush=True)
-        parts.append(part)
-    if args.write:
-        PAGE.write_text("\n".join(parts))
+        if args.write:
+            PAGE.write_text(merged(PAGE.read_text(), [part]))
 
 
 if __name__ == "__main__":
