@@ -125,10 +125,8 @@ def beyond_deflated(
         The ceiling and what rounding adds; infinite where there is no factorisation.
     """
     diagonal, trace = matrix.diagonal().copy(), float(matrix.trace(dtype=np.float64))
-    columns, upper = (
-        vectors * np.sqrt(np.maximum(values, 0.0)).astype(matrix.dtype),
-        matrix.dtype == np.float32,
-    )
+    upper = matrix.dtype == np.float32
+    columns = vectors * np.sqrt(np.maximum(values, 0.0)).astype(matrix.dtype)
     subtract_from_product(columns, matrix, upper=upper)
     if dtype == matrix.dtype:
         proved = _none_above(ceiling, matrix, upper=upper)
