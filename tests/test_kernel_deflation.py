@@ -70,9 +70,9 @@ def test_one_dense_solver_after_lanczos(monkeypatch):
     """Where Lanczos finds values that a Gram matrix cannot resolve, the dense solver gets the rest only."""
     asked, solve = [], leading._top_eigenpairs
 
-    def recorded(matrix, rank):
+    def recorded(matrix, rank, needed):
         asked.append((np.trace(matrix), rank))
-        return solve(matrix, rank)
+        return solve(matrix, rank, needed)
 
     monkeypatch.setattr(leading, "LANCZOS_FROM", 150)
     monkeypatch.setattr(leading, "_top_eigenpairs", recorded)
@@ -82,6 +82,20 @@ def test_one_dense_solver_after_lanczos(monkeypatch):
     tails, exponent = gesvd_tails(matrix)
     assert rank == 6
     assert energy == pytest.approx(np.ldexp(tails[6], exponent) ** 2, rel=1e-9)
+
+
+@pytest.mark.parametrize(("rest", "asked"), [(1e-6, [(0, 6), (0, 34)]), (1e-2, [(0, 40)]), (0, [(0, 40)])])
+def test_only_vectors_that_are_split_off_are_computed_where_no_proof_would_do(rest, asked, monkeypatch):
+    found, solve = [], leading.Tridiagonal.vectors
+    monkeypatch.setattr(
+        leading.Tridiagonal, "vectors", lambda own, *ends: (found.append(ends), solve(own, *ends))[1]
+    )
+    matrix = rotated(200, 230, np.append(np.ones(6), rest * np.linspace(1, 0.9, 194)))
+    best = lb.approximate(matrix, lb.Global(), rank=40)
+    assert found == asked
+    assert best.accuracy.methods == ("gram",)
+    tails, exponent = gesvd_tails(matrix)
+    assert best.error <= np.ldexp(tails[40], exponent) + 1e-10 * np.linalg.norm(matrix)
 
 
 def test_vectors_that_do_not_dominate_are_not_deflated():

@@ -6,6 +6,8 @@ factors are as good as the subspace, whatever the accuracy of the singular value
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -109,12 +111,22 @@ def _by_lanczos(question: Question, source: Source) -> Leading | None:
 
 
 def _by_gram(question: Question, matrix: Array) -> Leading:
-    """Solve by the eigenvectors of the Gram matrix, from its upper half, or by LAPACK's SVD."""
+    """Solve by the eigenvectors of the Gram matrix, from its upper half, or by LAPACK's SVD.
+
+    Where its eigenvalues show that no proof would do, only those vectors are computed that are split off.
+    """
+
+    def needed(squares: Array) -> int:
+        split = question.is_too_fine(squares) and _dominant_count(squares, question.norm**2)
+        return split or question.rank
+
     try:
-        values, vectors = _top_eigenpairs(matrix, question.rank)
+        values, vectors = _top_eigenpairs(matrix, question.rank, needed)
     except np.linalg.LinAlgError:
         return _by_svd(question.rows, question.rank)
-    found = question.certified(vectors, "gram", lambda made, _: question.missed(made.error, values))
+    found: Leading | None = None
+    if vectors.shape[1] == question.rank:
+        found = question.certified(vectors, "gram", lambda made, _: question.missed(made.error, values))
     found = found or _by_deflation(question, values, vectors)
     return found or _by_svd(question.rows, question.rank)
 
@@ -185,10 +197,14 @@ def _by_svd(rows: Array, rank: int) -> Leading:
     return Leading(part, float(np.linalg.norm(s[rank:])), excess, svd_method(rows.shape))
 
 
-def _top_eigenpairs(matrix: Array, rank: int) -> tuple[Array, Array]:
-    """Return the leading eigenvalues and eigenvectors of a Gram matrix, descending, from its upper half."""
+def _top_eigenpairs(matrix: Array, rank: int, needed: Callable[[Array], int] = len) -> tuple[Array, Array]:
+    """Return the leading eigenvalues of a Gram matrix, descending, and vectors, from its upper half.
+
+    At least as many of the vectors as are needed for these values.
+    """
     if rank * SUBSET_SHARE <= len(matrix):
         reduced = Tridiagonal(matrix)
-        return reduced.values[:rank], reduced.vectors(0, rank)
+        values = reduced.values[:rank]
+        return values, reduced.vectors(0, needed(values))
     values, vectors = eigenpairs(matrix, upper=True)
     return values[: -rank - 1 : -1], vectors[:, : -rank - 1 : -1]
