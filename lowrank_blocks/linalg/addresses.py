@@ -101,7 +101,7 @@ def prepared(name: str, count: int, *arguments: Arguments) -> Callable[[int], in
     status = ctypes.c_int()
     passed.append(ctypes.byref(status))
 
-    def run(item: int, _kept: object = arguments) -> int:
+    def run(item: int, _kept: object = arguments) -> int:  # the arrays must outlive their addresses
         if not 0 <= item < count:
             raise IndexError(f"{name} has items 0 to {count - 1}, got {item}.")
         for place, start, step in moving:

@@ -1,9 +1,9 @@
 """Measure lowrank_blocks against its rivals: ratios of medians, excess errors, memory.
 
-    python tests/benchmarks/bench.py                       all parts, about half an hour
-    python tests/benchmarks/bench.py --only factors blocks some of them
-    python tests/benchmarks/bench.py --quick               small cases once, in seconds
-    python tests/benchmarks/bench.py --write               into docs/benchmarks.md, whose other parts are kept
+    python tests/benchmarks/bench.py                           all parts, in half an hour
+    python tests/benchmarks/bench.py --only factors blocks     some of them
+    python tests/benchmarks/bench.py --quick                   small cases once, in seconds
+    python tests/benchmarks/bench.py --write                   into docs/benchmarks.md; other parts are kept
 
 Rivals run at one BLAS thread, we at our default; calls alternate in one process. A ratio below 1 means
 that we are faster.
