@@ -34,14 +34,11 @@ def missed_energy(squares: Array, coupled: Array, beyond: float, rank: int | Non
         The theorem of docs/theory/certified-spectra.md, "What the rest can hold"; infinite if `beyond` is.
     """
     leading = squares[:rank]
-
-    def at(width: float) -> float:
-        apart = np.maximum(squares - beyond, width)
-        beside = np.divide(np.square(coupled), apart, out=np.zeros(len(squares)), where=coupled > 0)
-        return float(np.maximum(beyond + width - leading, 0.0).sum() + beside.sum())
-
     even, least = float(np.linalg.norm(coupled)) / math.sqrt(len(squares)), float(leading[-1]) - beyond
-    return min(map(at, (even, least))) if least > 0 else at(even)
+    found = float(np.maximum(beyond + even - leading, 0.0).sum()) + even * len(squares)
+    if least <= 0:
+        return found
+    return min(found, float((np.square(coupled) / np.maximum(squares - beyond, least)).sum()))
 
 
 def missed_beside(
