@@ -184,6 +184,27 @@ def test_panels(around, monkeypatch):
     assert left == pytest.approx(np.linalg.norm(rows - rows[:, :3] @ np.ones((3, 70))), rel=1e-13)
 
 
+@pytest.mark.parametrize("symmetric", [False, True])
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("count", [1, 3, 16])
+def test_products_piece_by_piece(count, dtype, turned, symmetric, monkeypatch):
+    """Where parts of a matrix are multiplied as they lie in memory, also across the panels of threads."""
+    rng = np.random.default_rng(5)
+    matrix = rng.integers(-9, 9, (50, 50 if symmetric else 33)).astype(dtype)
+    matrix = matrix + matrix.T if symmetric else matrix
+    matrix = np.asfortranarray(matrix) if turned else matrix
+    columns = rng.integers(-9, 9, (matrix.shape[1], count)).astype(dtype)
+    monkeypatch.setattr(gram, "_TALL_PANEL", 20)
+    monkeypatch.setattr(gram, "_LEAST", 1)
+    for uncopied, entries in ((7 * columns.size, 10**9), (10**9, 3 * count), (0, 0)):
+        monkeypatch.setattr(gram, "_UNCOPIED", uncopied)
+        monkeypatch.setattr(gram, "_ENTRIES", entries)
+        found = gram.times(matrix, columns, symmetric=symmetric)
+        assert found.dtype == dtype
+        np.testing.assert_array_equal(found, matrix @ columns)  # integers: exact in either precision
+
+
 def test_uncovered_and_finite_slabs(monkeypatch):
     """Energies outside the blocks and bad entries are found in whatever slab they are."""
     monkeypatch.setattr("lowrank_blocks.structures.picked._SLAB", 64)

@@ -15,6 +15,11 @@ Array = NDArray[np.float64]
 
 _PANEL = 512  # rows of a Gram matrix made at a time
 _TALL_PANEL = 1024  # rows of a product with a few columns made at a time
+_UNCOPIED = 10**6  # multiplications up to which OpenBLAS copies no part of a matrix with contiguous rows ...
+_ENTRIES = 1200  # ... where it makes no more entries
+_WIDTH = 64  # bytes of a column of few rows up to which that is faster, ...
+_CACHED = 1 << 21  # ... or twice as many where the matrix has no more bytes ...
+_LEAST = 16  # ... and as many rows at a time
 _SLAB = 1 << 17  # entries of a residual made at a time: they stay in the cache
 
 
@@ -41,21 +46,41 @@ def gram(rows: NDArray[Any], *, both_halves: bool = False) -> NDArray[Any]:
     return product
 
 
-def times(matrix: NDArray[Any], columns: NDArray[Any]) -> NDArray[Any]:
+def times(matrix: NDArray[Any], columns: NDArray[Any], *, symmetric: bool = False) -> NDArray[Any]:
     """Return ``matrix @ columns``, of one precision, panel by panel, in Fortran's order.
 
-    BLAS multiplies few rows by a large matrix faster than a large matrix by few columns.
+    BLAS multiplies few rows by a large matrix faster than a large matrix by few columns. A symmetric matrix
+    it may read by columns or by rows.
     """
     few = columns.T
-    if len(matrix) <= _TALL_PANEL:
-        return np.asarray(few @ matrix.T).T
     product = np.empty((len(few), len(matrix)), matrix.dtype)
+    piece = _piece(few, matrix)
+    if piece == 0 and symmetric:
+        matrix = matrix.T  # faster where it is copied
 
     def fill(panel: slice) -> None:
-        np.matmul(few, matrix[panel].T, out=product[:, panel])
+        for start in range(panel.start, panel.stop, piece or _TALL_PANEL):
+            part = slice(start, min(start + (piece or _TALL_PANEL), panel.stop))
+            np.matmul(few, matrix[part].T, out=product[:, part])
 
-    parallel(fill, panels(len(matrix), _TALL_PANEL))
+    if len(matrix) <= _TALL_PANEL:
+        fill(slice(0, len(matrix)))
+    else:
+        parallel(fill, panels(len(matrix), _TALL_PANEL))
     return product.T
+
+
+def _piece(few: NDArray[Any], matrix: NDArray[Any]) -> int:
+    """Return how many rows of a matrix are to be multiplied at a time, or 0 for as many as there are.
+
+    OpenBLAS multiplies a small part of a matrix as it lies in memory. A larger one it copies first, which
+    takes longer than to multiply it by few rows.
+    """
+    width = len(few) * few.itemsize
+    if width > (2 * _WIDTH if matrix.nbytes <= _CACHED else _WIDTH) or matrix.strides[1] != few.itemsize:
+        return 0
+    piece = min(_UNCOPIED // max(few.size, 1), _ENTRIES // max(len(few), 1))
+    return piece if piece >= _LEAST else 0
 
 
 def residual_norm(rows: Array, basis: Array, coordinates: Array) -> float:

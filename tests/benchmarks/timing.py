@@ -63,11 +63,11 @@ def duels(calls):
 def turns(calls):
     """Return of every call the medians of its time and its processor time, and of their ratios to the last.
 
-    All are called once a turn; there are 3 to 15 turns after one to warm up, by how long it took. Processor
+    All are called once a turn; there are 7 to 15 turns after one to warm up, by how long it took. Processor
     time is that of all threads of this process. It hardly depends on what else the machine does.
     """
     first = sum(_both(call)[0] for call in calls)
-    count = min(max(int(_patience * len(calls) / first), 3), 15)
+    count = min(max(int(_patience * len(calls) / first), 7), 15)
     taken = np.array([[_both(call) for call in calls] for _ in range(count)])
     ratios = np.median(taken / taken[:, -1:], axis=0)
     return list(zip(np.median(taken, axis=0).tolist(), ratios.tolist(), strict=True))
