@@ -38,14 +38,16 @@ class Verdict:
     bound: float
 
 
-def verdicts(case: Case, lanczos_from: int = leading.LANCZOS_FROM) -> list[Verdict]:
+def verdicts(case: Case, lanczos_from: int | None = None) -> list[Verdict]:
     """Return the verdicts on spectra and factors; Lanczos begins at sides of `lanczos_from`."""
-    before, leading.LANCZOS_FROM = leading.LANCZOS_FROM, lanczos_from
+    before = leading.LANCZOS_FROM, leading.SINGLE_FROM
+    if lanczos_from is not None:
+        leading.LANCZOS_FROM = leading.SINGLE_FROM = lanczos_from
     try:
         truth = _Truth(case)
         return [verdict for ranks in case.ranks for verdict in _verdicts(case, truth, ranks)]
     finally:
-        leading.LANCZOS_FROM = before
+        leading.LANCZOS_FROM, leading.SINGLE_FROM = before
 
 
 class _Truth:

@@ -100,6 +100,25 @@ def test_large_sides(around, monkeypatch):
 
 
 @pytest.mark.parametrize("around", AROUND)
+def test_large_sides_in_single_precision(around, monkeypatch):
+    asked, solve = [], leading.leading_ritz
+    monkeypatch.setattr(
+        leading,
+        "leading_ritz",
+        lambda *given, **options: (asked.append(given[1]), solve(*given, **options))[1],
+    )
+    side = leading.SINGLE_FROM + around
+    share = side // leading.SINGLE_SHARE
+    matrix = decaying(side, side).astype(np.float32)
+    for rank in (8, share - 1, share, share + 1):
+        made = lb.approximate(matrix, lb.Global(), rank=rank)
+        optimum = np.linalg.norm(np.linalg.svd(matrix.astype(np.float64), compute_uv=False)[rank:])
+        assert made.error == pytest.approx(optimum, rel=1e-7)
+        assert made.accuracy.methods == ("single",)
+    assert asked == ([8, share - 1, share] if around >= 0 else [])
+
+
+@pytest.mark.parametrize("around", AROUND)
 def test_shares_of_a_side(around):
     """From some eigenvectors to all, from no spectra to spectra, up to all ranks."""
     side = 96

@@ -84,6 +84,7 @@ def test_where_no_value_stands_out_lanczos_is_not_tried(kind):
 def test_factors_have_the_least_error(kind, shape, rows_from, monkeypatch):
     """Whether values are apart at the rank or not, the error is the least within what is certified."""
     monkeypatch.setattr(leading, "LANCZOS_FROM", 64)
+    monkeypatch.setattr(leading, "SINGLE_FROM", 64)
     monkeypatch.setattr(leading, "ROWS_FROM", rows_from)
     used, promise = set(), 1e-10 if kind is np.float64 else 1e-7
     for name, matrix in hard_matrices(*shape).items():
@@ -133,10 +134,11 @@ def test_a_source_is_of_moderate_size(exponent):
 
 
 @pytest.mark.parametrize("exponent", [-120, -31, -9, 0, 9, 31, 100])
-@pytest.mark.parametrize("rank", [3, 12])
+@pytest.mark.parametrize("rank", [3, 14])
 @pytest.mark.parametrize("rows_from", [64, 1024])
 def test_squares_neither_overflow_nor_vanish(exponent, rank, rows_from, monkeypatch):
     """Of float32, by Lanczos and by a reduction."""
+    monkeypatch.setattr(leading, "SINGLE_FROM", 64)
     monkeypatch.setattr(leading, "ROWS_FROM", rows_from)
     block = np.ldexp(rotated(120, 130, 1 / np.arange(1, 121.0)).astype(np.float32), exponent)
     exact = np.linalg.svd(block.astype(np.float64), compute_uv=False)
@@ -150,6 +152,7 @@ def test_squares_neither_overflow_nor_vanish(exponent, rank, rows_from, monkeypa
 def test_values_too_close_for_single_precision(rows_from, monkeypatch):
     """They are told apart in double precision, or their energy is bounded together."""
     monkeypatch.setattr(leading, "LANCZOS_FROM", 64)
+    monkeypatch.setattr(leading, "SINGLE_FROM", 64)
     monkeypatch.setattr(leading, "ROWS_FROM", rows_from)
     for gap in (0.0, 1e-9, 1e-6):
         values = 1 / np.arange(1, 201.0)
@@ -162,11 +165,45 @@ def test_values_too_close_for_single_precision(rows_from, monkeypatch):
             assert best.accuracy.methods == (method,), gap
 
 
+@pytest.mark.parametrize(
+    ("rest", "steps", "method"),
+    [
+        (1.0, ["lanczos", "reduced"], "single"),
+        (0.05, ["lanczos", "reduced"], "gram"),
+        (0.018, ["lanczos"], "gram"),
+        (0.002, ["lanczos"], "gram"),
+        (0.0, ["lanczos", "proved"], "gram"),
+    ],
+)
+def test_what_single_precision_does_not_resolve_is_soon_left_to_double(rest, steps, method, monkeypatch):
+    """Values beyond the rank that hardly differ, at several heights; those of rounding look like none."""
+    taken = []
+    for name, step in (("leading_ritz", "lanczos"), ("reduced", "reduced"), ("_proved", "proved")):
+        call = getattr(leading, name)
+
+        def noted(*given, call=call, step=step, **options):
+            if step != "lanczos" or given[0].single:
+                taken.append(step)
+            return call(*given, **options)
+
+        monkeypatch.setattr(leading, name, noted)
+    values = np.append(np.full(16, 1.0), rest * np.linspace(1, 0.5, 284))
+    block = rotated(300, 310, values).astype(np.float32)
+    exact = np.linalg.svd(block.astype(np.float64), compute_uv=False)
+    best = lb.approximate(block, lb.Global(), rank=20)
+    assert best.relative_error == pytest.approx(
+        np.linalg.norm(exact[20:]) / np.linalg.norm(exact), rel=0, abs=best.accuracy.relative_bound
+    )
+    assert best.accuracy.methods == (method,)
+    assert taken == steps
+
+
 @pytest.mark.parametrize("kind", PRECISIONS)
 @pytest.mark.parametrize("rows_from", [64, 1024])
 def test_a_start_block_that_sees_nothing_is_no_harm(kind, rows_from, monkeypatch):
     """If the fixed start block is orthogonal to all leading vectors, they are found nevertheless."""
     monkeypatch.setattr(leading, "LANCZOS_FROM", 150)
+    monkeypatch.setattr(leading, "SINGLE_FROM", 150)
     monkeypatch.setattr(leading, "ROWS_FROM", rows_from)
     start = np.linalg.qr(krylov._start(200, 8))[0]
     rest = np.linalg.svd(start.T)[2][8:].T

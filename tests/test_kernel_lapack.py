@@ -132,7 +132,7 @@ def test_both_ways_lead_to_the_same_answers(monkeypatch):
             module, caller, lambda name, *rest, call=call: (called.add(name), call(name, *rest))[1]
         )
     noise = np.random.default_rng(6).standard_normal((160, 170)).astype(np.float32)
-    power = lb.synthetic.power_law((200, 210), exponent=1).matrix.astype(np.float32)
+    power = lb.synthetic.power_law((230, 240), exponent=1).matrix.astype(np.float32)
     found, singles = [], []
     for published in (PUBLISHED, lambda name: None):
         monkeypatch.setattr(addresses, "published", published)

@@ -7,7 +7,9 @@ import pytest
 from lowrank_blocks.linalg.looks import Looks
 
 GOAL = 1e-3
-SIZES = [(384, 16), (500, 16), (640, 8), (768, 32), (1024, 16), (4096, 16), (4096, 64)]
+DOUBLE = [(512, 16), (640, 8), (768, 32), (1024, 16), (4096, 16), (4096, 64)]
+SINGLE = [(300, 16), (384, 16), (384, 36), (768, 48), (1024, 16), (4096, 64)]
+SIZES = [(*size, False) for size in DOUBLE] + [(*size, True) for size in SINGLE]
 
 
 def walked(looks, missed_at, goal=GOAL, *, hopeless=False):
@@ -31,16 +33,23 @@ def falling(looks, decades, start=1e9):
     return lambda columns: start * 10 ** (-decades * (columns - first) / looks.width)
 
 
-@pytest.mark.parametrize(("side", "rank"), SIZES)
+@pytest.mark.parametrize(("side", "rank", "single"), SIZES)
 @pytest.mark.parametrize("decades", [1.8, 2.5, 4.0, 20.0])
-def test_what_falls_evenly_is_tested_a_few_times_and_seen_at_once(side, rank, decades):
-    looks = Looks(side, rank)
-    missed = falling(looks, decades, 1e6 if side < 512 else 1e9)
-    reached = next(c for c in range(looks.width, looks.most + 1, looks.width) if missed(c) <= GOAL)
+def test_what_falls_evenly_is_tested_a_few_times_and_seen_at_once(side, rank, single, decades):
+    looks = Looks(side, rank, single=single)
+    missed = falling(looks, decades, 1e6 if single and side < 1024 else 1e9)
+    reached = next(c for c in range(looks.at, looks.most + looks.width, looks.width) if missed(c) <= GOAL)
     tested, seen = walked(looks, missed)
     assert seen
     assert len(tested) <= 3
     assert tested[-1] <= max(reached + 2 * looks.width, tested[0] + 5 * looks.width)
+
+
+def test_low_ranks_are_tested_sooner():
+    """In single precision a test costs as much as a few blocks; higher ranks need more of these."""
+    assert [Looks(384, rank, single=True).at for rank in (4, 16, 36)] == [4 + 5 * 8, 16 + 9 * 8, 36 + 13 * 8]
+    assert [Looks(600, rank).at for rank in (4, 16, 36)] == [4 + 4 * 8, 16 + 4 * 8, 36 + 4 * 8]
+    assert Looks(1024, 16, single=True).at == Looks(1024, 16).at == 16 + 4 * 16
 
 
 def test_what_falls_faster_and_faster_is_waited_for():
@@ -53,15 +62,16 @@ def test_what_falls_faster_and_faster_is_waited_for():
     assert len(tested) <= 4
 
 
-@pytest.mark.parametrize(("side", "rank"), SIZES)
+@pytest.mark.parametrize(("side", "rank", "single"), SIZES)
 @pytest.mark.parametrize("decades", [0.0, 0.01, -1.0])
-def test_what_does_not_fall_ends_soon_but_not_before_it_can_be_judged(side, rank, decades):
-    looks = Looks(side, rank)
+def test_what_does_not_fall_ends_soon_but_not_before_it_can_be_judged(side, rank, single, decades):
+    looks = Looks(side, rank, single=single)
     tested, seen = walked(looks, falling(looks, decades))
     judged = 2 * rank + 5 * looks.width
     assert not seen
-    assert judged <= tested[-1] <= max(judged, tested[0] + 4 * looks.width) + 2 * looks.width
-    assert tested[-1] < looks.most
+    latest = max(judged, tested[0] + 4 * looks.width) + 2 * looks.width
+    assert judged <= tested[-1] <= latest
+    assert tested[-1] < looks.most or looks.most <= latest
 
 
 def test_a_slow_start_does_not_end_it():
@@ -73,9 +83,9 @@ def test_a_slow_start_does_not_end_it():
     assert tested[-1] <= judged + 10 * 16
 
 
-@pytest.mark.parametrize(("side", "rank"), SIZES)
-def test_residuals_that_are_too_large_end_it_where_it_is_judged(side, rank):
-    looks = Looks(side, rank)
+@pytest.mark.parametrize(("side", "rank", "single"), SIZES)
+def test_residuals_that_are_too_large_end_it_where_it_is_judged(side, rank, single):
+    looks = Looks(side, rank, single=single)
     tested, seen = walked(looks, falling(looks, 1.0), hopeless=True)
     assert not seen
     judged = 2 * rank + 5 * looks.width

@@ -38,8 +38,9 @@ def leading_factors(matrix, structure, rank):
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_cut_factors_are_the_best_of_their_rank(monkeypatch, shape, name, lanczos_from):
-    monkeypatch.setattr(leading, "LANCZOS_FROM", lanczos_from)
-    monkeypatch.setattr(leading, "LANCZOS_SHARE", 4)
+    for kind in ("LANCZOS", "SINGLE"):
+        monkeypatch.setattr(leading, f"{kind}_FROM", lanczos_from)
+        monkeypatch.setattr(leading, f"{kind}_SHARE", 4)
     source = hard_matrices(*shape)[name]
     for matrix, promise in ((source, DOUBLE), (source.astype(np.float32), SINGLE)):
         matrix = matrix.copy()

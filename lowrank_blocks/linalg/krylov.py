@@ -129,7 +129,7 @@ def leading_ritz(
         None if the Krylov space has no room for so many, or no eigenvalues stand out.
     """
     ritz, noise, aim = None, unit(source.rows.dtype) * source.energy, 1.0 if source.single else _AIM
-    looks = Looks(len(source.rows), rank)
+    looks = Looks(len(source.rows), rank, single=source.single)
     if looks.at > looks.most:
         return None
     for space, inner in _krylov(partial(source.times, by_rows=by_rows), source, looks.width, looks.most):

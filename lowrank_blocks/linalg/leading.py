@@ -7,6 +7,7 @@ factors are as good as the subspace, whatever the accuracy of the singular value
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,13 +29,17 @@ Array = NDArray[np.float64]
 
 # Crossovers, in entries of the smaller side and in ranks; tests/benchmarks/crossovers.py measures them.
 SVD_BELOW = 64  # sides below this: LAPACK's SVD
-LANCZOS_FROM = 512  # sides from this on, and those of narrow sources: Lanczos ...
+LANCZOS_FROM = 512  # sides from this on: Lanczos ...
 LANCZOS_SHARE = 16  # ... for ranks up to side / this
+SINGLE_FROM = 224  # the same two in single precision
+SINGLE_SHARE = 10
 ROWS_FROM = 3072  # sides from this on: Lanczos without the Gram matrix in double precision ...
 ROWS_SHARE = 2  # ... for blocks up to so many times as long as wide
 SUBSET_SHARE = 3  # ranks up to side / this: some eigenvectors of the Gram matrix; beyond: all
 
 _MORE = 16  # vectors beyond the rank, in single precision, where values are close: fewer than so many
+_GAPS = 16.0  # roundings in the last value below which no gap beside it is expected to exceed two of them
+_NOISE = 2.0**-22  # of the largest value: what rounding makes of zero in single precision
 _RELIABLE = 1e-6  # squares, relative to the largest, whose vectors a Gram matrix resolves well
 
 
@@ -55,7 +60,7 @@ def leading(question: Question, narrow: NDArray[np.float32] | None = None) -> Le
     found = None
     if narrow is not None:
         found = _by_single(question, Source.moderate(narrow, question.norm**2))
-    if found is None and len(rows) >= LANCZOS_FROM:
+    if found is None:
         found = _by_lanczos(question, source)
     return found or _by_gram(question, source.gram)
 
@@ -66,7 +71,8 @@ def _by_single(question: Question, source: Source) -> Leading | None:
         ritz = _ritz(question, source)
         if ritz is not None and ritz.converged:
             return _proved(question, source, ritz)
-        if question.rank * SUBSET_SHARE > len(source.rows):
+        gapless = ritz is not None and ritz.values[-1] < _GAPS * _blur(source, ritz.values)
+        if gapless or question.rank * SUBSET_SHARE > len(source.rows):
             return None
         return _by_reduction(question, source)
     except np.linalg.LinAlgError:
@@ -81,7 +87,7 @@ def _by_reduction(question: Question, source: Source) -> Leading | None:
     """
     form = reduced(source.gram[None])
     values, rank = form.values[0, ::-1].astype(np.float64), question.rank
-    rounding = next_rounding(values[:1], source.energy, source.shape, np.float32)
+    rounding = _blur(source, values)
     close = -np.diff(values[rank - 1 : rank + _MORE]) <= 2 * rounding
     if close.all():
         return None
@@ -132,15 +138,22 @@ def _by_gram(question: Question, matrix: Array) -> Leading:
 
 
 def _ritz(question: Question, source: Source) -> Ritz | None:
-    """Return what Lanczos finds, where the rank is low enough for it."""
-    if question.rank * LANCZOS_SHARE > len(source.rows):
+    """Return what Lanczos finds, where the side is large and the rank low enough for it."""
+    least, share = (SINGLE_FROM, SINGLE_SHARE) if source.single else (LANCZOS_FROM, LANCZOS_SHARE)
+    if len(source.rows) < max(least, share * question.rank):
         return None
-    stop = _never if source.single else question.is_too_fine
+    stop = partial(_is_lost, source) if source.single else question.is_too_fine
     return leading_ritz(source, question.rank, question.tolerance, by_rows=_by_rows(source), stop=stop)
 
 
-def _never(_: Array) -> bool:
-    return False
+def _is_lost(source: Source, values: Array) -> bool:
+    """Whether rounding to single precision may hide the last value, which is more than rounding by itself."""
+    return bool(_NOISE * values[0] < values[-1] < _blur(source, values))
+
+
+def _blur(source: Source, values: Array) -> float:
+    """Bound what rounding to single precision adds to an eigenvalue."""
+    return next_rounding(values[:1], source.energy, source.shape, np.float32)
 
 
 def _by_rows(source: Source) -> bool:

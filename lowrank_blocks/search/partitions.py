@@ -43,12 +43,12 @@ class BestPartition(Approximation):
     Examples
     --------
     >>> import numpy as np, lowrank_blocks as lb
-    >>> dW = np.kron(np.diag([1.0, 2.0]), np.ones((4, 4)))
+    >>> dW = np.kron(np.diag([1.0, 2.0]), np.ones((4, 4)) + np.diag([1, 0, 0, 0]))
     >>> found = lb.best_partition(dW, 16)
     >>> found
-    BestPartition(DiagonalLocal(2); 16 parameters, relative error 0, at least 0 for any)
+    BestPartition(DiagonalLocal(2); 16 parameters, relative error 0.16, at least 0.16 for any)
     >>> print(found)
-    BestPartition(DiagonalLocal(2); 16 parameters, relative error 0, at least 0 for any)
+    BestPartition(DiagonalLocal(2); 16 parameters, relative error 0.16, at least 0.16 for any)
     rows  columns  rank  n_parameters
     ----  -------  ----  ------------
     0:4   0:4         1             8

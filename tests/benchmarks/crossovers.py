@@ -14,7 +14,7 @@ import numpy as np
 from timing import rival_seconds
 
 import lowrank_blocks as lb
-from lowrank_blocks.linalg import factors, gram, leading, levels, small, stacks, values
+from lowrank_blocks.linalg import factors, gram, leading, levels, promise, small, stacks, values
 from lowrank_blocks.linalg.questions import Question
 from lowrank_blocks.linalg.sources import Source
 
@@ -117,6 +117,27 @@ def factors_table():
             )
 
 
+def single_table():
+    """Leading factors in single precision: Lanczos against a reduction."""
+    print("\nside  rank  lanczos / reduction, power laws of exponent 0.5 and 1 (SINGLE_FROM and _SHARE)")
+    kept = leading.SINGLE_FROM, leading.SINGLE_SHARE
+    for side in (128, 192, 256, 384, 512, 768, 1024):
+        for share in (24, 16, 12, 10, 8, 6):
+            ratios = []
+            for exponent in (0.5, 1.0):
+                matrix = lb.synthetic.power_law((side, side), exponent=exponent).matrix.astype(np.float32)
+                times = []
+                for leading.SINGLE_FROM, leading.SINGLE_SHARE in ((1, 1), (np.inf, 1)):
+                    times.append(median(lambda m=matrix, r=side // share: _leading(m, r)))
+                ratios.append(times[0] / times[1])
+            print(f"{side:4d}  {side // share:4d}  {ratios[0]:.2f} {ratios[1]:.2f}")
+    leading.SINGLE_FROM, leading.SINGLE_SHARE = kept
+
+
+def _leading(matrix, rank):
+    return factors.leading_factors([matrix], [rank], accuracy=promise(matrix.dtype), single=True)
+
+
 def _some(matrix, rank, share):
     """Time the eigenvectors with the share of the side up to which some are asked for, not all."""
     kept, leading.SUBSET_SHARE = leading.SUBSET_SHARE, share
@@ -148,4 +169,5 @@ if __name__ == "__main__":
     dominant_table()
     stacks_table()
     small_table()
+    single_table()
     factors_table()
