@@ -88,6 +88,34 @@ def test_what_rounding_may_hide_is_charged():
     assert missed.missed_beside(matrix, part, norm, 4.0) >= 1e-13  # two squares of values are rounded
 
 
+@pytest.mark.parametrize("shape", [(40, 50), (40, 3000), (6, 100_000)], ids=str)
+@pytest.mark.parametrize("kind", ["normal", "equal", "nearly equal", "few kinds"])
+def test_a_product_in_single_precision_hides_nothing(kind, shape):
+    """Its rounding is charged: what it shows of the coupling is at least the coupling in double precision."""
+    rng = np.random.default_rng(shape[1])
+    noise = rng.standard_normal(shape)
+    bases = {
+        "normal": noise,
+        "equal": np.full(shape, 0.7),
+        "nearly equal": 0.7 + 1e-6 * noise,
+        "few kinds": np.where(np.arange(shape[0])[:, None] % 2, 0.7 * np.sign(noise[:1]), 0.3),
+    }
+    block = bases[kind].astype(np.float32)
+    rows = block.astype(np.float64)
+    exact = np.linalg.svd(rows, full_matrices=False)[0][:, :3]
+    for apart in (0.0, 1e-6, 1e-3):
+        columns = np.linalg.qr(exact + apart * rng.standard_normal(exact.shape))[0]
+        part, norm = projected(rows, columns[:, : 1 if "equal" in kind else 2]), float(np.linalg.norm(rows))
+        coupled = np.linalg.norm(rows @ part.rows.T - part.basis * part.values, axis=0) * part.values
+        beyond = 0.5 * part.values[-1] ** 2
+        least = missed.missed_energy(np.square(part.values), coupled, beyond)
+        found = missed.missed_beside(block, part, norm, beyond)
+        assert least <= found
+        lengths = 300 * 2.0**-24 * (norm + (1 + shape[1] / 2**16) * part.values)
+        most = missed.missed_energy(np.square(part.values), coupled + lengths * part.values, 1.001 * beyond)
+        assert found <= most
+
+
 def test_vectors_of_another_value_are_refused():
     """The second vector in place of the first couples to nothing: only the next eigenvalue shows it."""
     matrix = rotated(80, 90, np.append([1.0, 0.9], 1e-3 / np.arange(1, 79)))
@@ -151,6 +179,26 @@ def test_clusters_around_a_rank_of_many_values(shape, cluster):
     assert b.shape[1] == rank
     for product in (b.T @ b, a @ a.T):
         assert np.abs(product - np.diag(product.diagonal())).max() <= 1e-6 * product[0, 0]
+
+
+@pytest.mark.parametrize(
+    ("gap", "products"),
+    [(0.02, [np.float32]), (2e-4, [np.float32, np.float64]), (1e-4, [np.float32, np.float64])],
+)
+def test_where_the_product_in_single_precision_does_not_suffice_one_in_double_does(
+    gap, products, monkeypatch
+):
+    values, given = np.arange(1, 241.0) ** -0.5, []
+    values[16] = values[15] * (1 - gap)
+    block = rotated(240, 250, values).astype(np.float32)
+
+    def kept(rows, *rest):
+        given.append(rows.dtype)
+        return missed.missed_beside(rows, *rest)
+
+    monkeypatch.setattr(leading, "missed_beside", kept)
+    assert lb.approximate(block, lb.Global(), rank=16).accuracy.methods == ("single",)
+    assert given == products
 
 
 def test_all_vectors_of_a_cluster_take_part_in_the_proof(monkeypatch):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lowrank_blocks.linalg.bounds import lapack_norm, residual_rounding
+from lowrank_blocks.linalg.bounds import added, lapack_norm, residual_rounding
+from lowrank_blocks.linalg.energies import UNIT
 from lowrank_blocks.linalg.gram import times
 from lowrank_blocks.linalg.projection import Projection
+from lowrank_blocks.linalg.sources import unit
 
 Array = NDArray[np.float64]
 
@@ -42,7 +45,7 @@ def missed_energy(squares: Array, coupled: Array, beyond: float, rank: int | Non
 
 
 def missed_beside(
-    rows: Array,
+    rows: NDArray[Any],
     part: Projection,
     norm: float,
     beyond: float,
@@ -55,7 +58,8 @@ def missed_beside(
     Parameters
     ----------
     rows : (k, l) array
-        The block.
+        The block, of float64 or float32: the precision of a product that shows how far columns are from
+        eigenvectors.
     part : Projection
         Its projection on some columns.
     norm : float
@@ -68,8 +72,9 @@ def missed_beside(
         How many values; by default all that the part has.
     """
     squares, top = np.square(part.values), float(part.values[0])
-    beside = times(rows, part.rows.T) - part.basis * part.values
-    lengths = np.sqrt(np.einsum("ij,ij->j", beside, beside)) + residual_rounding(0.0, norm, len(squares))
+    beside = times(rows, part.rows.T.astype(rows.dtype, copy=False)) - part.basis * part.values
+    units = residual_rounding(0.0, norm, len(squares)) / UNIT + (added(rows.shape[1]) + 1) * part.values
+    lengths = np.sqrt(np.einsum("ij,ij->j", beside, beside)) + unit(rows.dtype) * units
     coupled = lengths * part.values
     if of_next:
         beyond += float(np.linalg.norm(coupled))
