@@ -100,8 +100,8 @@ def as_real(value: object, name: str, rule: str = "a finite number that is not n
 
 def _require_finite(matrix: Matrix, name: str) -> None:
     """Refuse NaN and infinity, looking for the first at some rows at a time to save memory."""
-    if matrix.dtype in _COMMON and np.isfinite(matrix.max()) and np.isfinite(matrix.min()):
-        return  # both are NaN if any entry is
+    if matrix.dtype in _COMMON and _is_finite(matrix):
+        return
     step = max(1, _SLAB // matrix.shape[1])
     for start in range(0, len(matrix), step):
         finite = np.isfinite(matrix[start : start + step])
@@ -109,6 +109,14 @@ def _require_finite(matrix: Matrix, name: str) -> None:
             i, j = (int(k) for k in np.unravel_index(np.argmin(finite), finite.shape))
             i += start
             raise ValueError(f"{name} must be finite, got {name}[{i}, {j}] = {matrix[i, j]}.")
+
+
+def _is_finite(matrix: Matrix) -> bool:
+    """Whether all entries are finite, without an array of flags."""
+    rows = matrix if matrix.flags.c_contiguous else matrix.T
+    if rows.flags.c_contiguous and np.isfinite(np.vdot(rows, rows)):
+        return True
+    return bool(np.isfinite(matrix.max()) and np.isfinite(matrix.min()))  # both are NaN if any entry is
 
 
 def _require_one(value: object, name: str) -> None:

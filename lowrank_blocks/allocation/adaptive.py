@@ -97,7 +97,7 @@ class Adaptive(Allocation):
     def ranks_without_spectra(self, max_ranks: Ranks, costs: Ranks, budget: int) -> Ranks | None:
         """Return the largest rank of a single block that fits."""
         alone = len(costs) == 1 and not self.dense
-        return uniform.ranks_without_spectra(max_ranks, costs, budget) if alone else None
+        return np.minimum(budget // costs, max_ranks) if alone else None
 
     def steps(self, offer: Offer) -> Points:
         """Buy all positive values in order of energy per stored number: optimal at every count spent."""

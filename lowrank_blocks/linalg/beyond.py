@@ -124,7 +124,8 @@ def beyond_deflated(
     float
         The ceiling and what rounding adds; infinite where there is no factorisation.
     """
-    diagonal, trace = matrix.diagonal().copy(), float(matrix.trace(dtype=np.float64))
+    diagonal = _diagonal(matrix).copy()
+    trace = float(diagonal.sum(dtype=np.float64))
     upper = matrix.dtype == np.float32
     columns = vectors * np.sqrt(np.maximum(values, 0.0)).astype(matrix.dtype)
     subtract_from_product(columns, matrix, upper=upper)
@@ -135,7 +136,7 @@ def beyond_deflated(
         narrow = np.empty(matrix.shape, dtype)
         np.multiply(matrix, scale, out=narrow, casting="same_kind")
         proved = _none_above(ceiling * scale, narrow)
-    np.fill_diagonal(matrix, diagonal)
+    _diagonal(matrix)[...] = diagonal
     rounding = deflation_rounding(values, trace, ceiling, shape, matrix.dtype, dtype)
     return ceiling + rounding if proved else math.inf
 
@@ -201,8 +202,13 @@ def rest_rounding(ceiling: float, shape: tuple[int, int], dtype: Any) -> float:
 
 def _none_above(ceiling: float, negative: NDArray[Any], *, upper: bool = False) -> bool:
     """Whether no eigenvalue of a matrix exceeds the ceiling; one half of its negative is given, and lost."""
-    negative.flat[:: len(negative) + 1] += negative.dtype.type(ceiling)
+    _diagonal(negative)[...] += negative.dtype.type(ceiling)
     return is_positive_definite(negative, upper=upper)
+
+
+def _diagonal(matrix: NDArray[Any]) -> NDArray[Any]:
+    """Return the diagonal of a square matrix in C's order as a view."""
+    return matrix.reshape(-1)[:: len(matrix) + 1]
 
 
 def _factorisation(ceiling: float, shape: tuple[int, int]) -> float:

@@ -15,11 +15,12 @@ Array = NDArray[np.float64]
 
 _PANEL = 512  # rows of a Gram matrix made at a time
 _TALL_PANEL = 1024  # rows of a product with a few columns made at a time
-_UNCOPIED = 10**6  # multiplications up to which OpenBLAS copies no part of a matrix with contiguous rows ...
-_ENTRIES = 1200  # ... where it makes no more entries
-_WIDTH = 64  # bytes of a column of few rows up to which that is faster, ...
-_CACHED = 1 << 21  # ... or twice as many where the matrix has no more bytes ...
-_LEAST = 16  # ... and as many rows at a time
+_UNCOPIED = 10**6  # multiplications up to which OpenBLAS copies no part of a matrix ...
+_ENTRIES = 1200  # ... where it makes no more entries, if the rows of the matrix are contiguous
+_WIDTH = 64  # bytes of a column of few rows up to which that is faster ...
+_CACHED = 1 << 21  # ... or twice as many where the matrix has no more bytes than these ...
+_CACHED_TURNED = 3 << 19  # ... and at all where its columns are contiguous, and it has no more than these
+_LEAST = 16  # rows at a time from which on it is faster
 _SLAB = 1 << 17  # entries of a residual made at a time: they stay in the cache
 
 
@@ -46,14 +47,16 @@ def gram(rows: NDArray[Any], *, both_halves: bool = False) -> NDArray[Any]:
     return product
 
 
-def times(matrix: NDArray[Any], columns: NDArray[Any], *, symmetric: bool = False) -> NDArray[Any]:
+def times(
+    matrix: NDArray[Any], columns: NDArray[Any], *, symmetric: bool = False, out: NDArray[Any] | None = None
+) -> NDArray[Any]:
     """Return ``matrix @ columns``, of one precision, panel by panel, in Fortran's order.
 
     BLAS multiplies few rows by a large matrix faster than a large matrix by few columns. A symmetric matrix
     it may read by columns or by rows.
     """
     few = columns.T
-    product = np.empty((len(few), len(matrix)), matrix.dtype)
+    product = np.empty((len(few), len(matrix)), matrix.dtype) if out is None else out.T
     piece = _piece(few, matrix)
     if piece == 0 and symmetric:
         matrix = matrix.T  # faster where it is copied
@@ -76,10 +79,13 @@ def _piece(few: NDArray[Any], matrix: NDArray[Any]) -> int:
     OpenBLAS multiplies a small part of a matrix as it lies in memory. A larger one it copies first, which
     takes longer than to multiply it by few rows.
     """
-    width = len(few) * few.itemsize
-    if width > (2 * _WIDTH if matrix.nbytes <= _CACHED else _WIDTH) or matrix.strides[1] != few.itemsize:
+    if len(few) * few.itemsize > (2 * _WIDTH if matrix.nbytes <= _CACHED else _WIDTH):
         return 0
-    piece = min(_UNCOPIED // max(few.size, 1), _ENTRIES // max(len(few), 1))
+    piece = _UNCOPIED // max(few.size, 1)
+    if matrix.strides[1] == few.itemsize:
+        piece = min(piece, _ENTRIES // max(len(few), 1))
+    elif matrix.nbytes > _CACHED_TURNED:
+        return 0
     return piece if piece >= _LEAST else 0
 
 

@@ -182,12 +182,12 @@ def _krylov(times: Callable[..., NDArray[Any]], source: Source, width: int, most
     basis = np.empty((side, most), dtype, order="F")  # untouched columns take no memory
     images, inner = np.empty_like(basis), np.zeros((most, most), dtype)
     reflections = Reflections(basis.T.reshape(-1, width, side))
-    basis[:, :width] = times(_start(side, width).astype(dtype, copy=False))
+    times(_start(side, width).astype(dtype, copy=False), out=basis[:, :width])
     reflections.orthonormalise(0)
     for done in range(width, most + 1, width):
         first, last = max(done - 2 * width, 0), slice(done - width, done)
         known, image, near = basis[:, :done], images[:, last], inner[first:done, last]
-        image[...] = times(basis[:, last])
+        times(basis[:, last], out=image)
         np.matmul(basis[:, first:done].T, image, out=near)
         if done == width and np.trace(near) * side < _FLAT * width * source.energy:
             return

@@ -37,11 +37,11 @@ def missed_energy(squares: Array, coupled: Array, beyond: float, rank: int | Non
         The theorem of docs/theory/certified-spectra.md, "What the rest can hold"; infinite if `beyond` is.
     """
     leading = squares[:rank]
-    even, least = float(np.linalg.norm(coupled)) / math.sqrt(len(squares)), float(leading[-1]) - beyond
+    even, least = math.sqrt(np.vdot(coupled, coupled) / len(squares)), float(leading[-1]) - beyond
     found = float(np.maximum(beyond + even - leading, 0.0).sum()) + even * len(squares)
     if least <= 0:
         return found
-    return min(found, float((np.square(coupled) / np.maximum(squares - beyond, least)).sum()))
+    return min(found, float(np.vdot(coupled, coupled / np.maximum(squares - beyond, least))))
 
 
 def missed_beside(

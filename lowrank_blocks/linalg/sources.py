@@ -61,11 +61,11 @@ class Source:
         """The Gram matrix, both halves. Proofs may overwrite the lower one; in single precision the upper."""
         return gram(self.rows, both_halves=True)
 
-    def times(self, columns: NDArray[Any], *, by_rows: bool) -> NDArray[Any]:
-        """Return the Gram matrix times some columns, with or without forming it."""
+    def times(self, columns: NDArray[Any], *, by_rows: bool, out: NDArray[Any] | None = None) -> NDArray[Any]:
+        """Return the Gram matrix times some columns, with or without forming it, perhaps into an array."""
         if by_rows:
-            return times(self.rows, times(self.rows.T, columns))
-        return times(self.gram, columns, symmetric=True)
+            return times(self.rows, times(self.rows.T, columns), out=out)
+        return times(self.gram, columns, symmetric=True, out=out)
 
     def squares(self, values: Any) -> Any:
         """Return squares of this source in units of the block."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import final
 
 import numpy as np
@@ -15,6 +16,12 @@ from lowrank_blocks.structures.base import Structure
 from lowrank_blocks.structures.picked import RectangleLayout
 
 Edges = tuple[int, ...]
+
+
+@lru_cache(maxsize=64)
+def _whole(height: int, width: int) -> RectangleLayout:
+    """Return a matrix as one block; models have many matrices of one shape."""
+    return RectangleLayout((height, width), np.array([[0, height, 0, width]]))
 
 
 @final
@@ -38,7 +45,7 @@ class Global(Structure):
 
     def layout(self, shape: Shape) -> RectangleLayout:
         """Return the whole matrix as one block."""
-        return RectangleLayout(shape, np.array([[0, shape[0], 0, shape[1]]]))
+        return _whole(shape[0], shape[1])
 
     def transposed(self) -> Global:
         """Return itself."""
