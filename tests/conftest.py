@@ -43,6 +43,7 @@ def _small_crossovers(pytestconfig):
             for module, name, value in SMALL_CROSSOVERS:
                 patch.setattr(module, name, value)
             patch.setattr(oracles, "promised", 1e-10)
+            patch.setattr(oracles, "promised_narrow", 1e-8)
         yield
 
 

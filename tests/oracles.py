@@ -10,11 +10,14 @@ EPS = 2.0**-52
 
 
 promised = 0.0  # of the norm: what fast paths may be off; small matrices take them only if conftest lets them
+promised_narrow = 0.0  # the same of data narrower than float64, before factors are rounded
 
 
 def tolerance(data, safety=256.0, eps=EPS):
     """Return safety × eps × norm of the data: what rounding may change in a norm or an error."""
-    return max(safety * eps, promised) * math.hypot(*np.asarray(data, dtype=np.float64).ravel().tolist())
+    data = np.asarray(data)
+    share = promised if data.dtype.itemsize == 8 else promised_narrow
+    return max(safety * eps, share) * math.hypot(*data.astype(np.float64).ravel().tolist())
 
 
 # Geometry: a block is an array that holds, for each of its entries, the place in `W.ravel()`.

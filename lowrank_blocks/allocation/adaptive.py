@@ -96,8 +96,9 @@ class Adaptive(Allocation):
 
     def ranks_without_spectra(self, max_ranks: Ranks, costs: Ranks, budget: int) -> Ranks | None:
         """Return the largest rank of a single block that fits."""
-        alone = len(costs) == 1 and not self.dense
-        return np.minimum(budget // costs, max_ranks) if alone else None
+        if len(costs) > 1 or self.dense:
+            return None
+        return np.array([min(budget // int(costs[0]), int(max_ranks[0]))])
 
     def steps(self, offer: Offer) -> Points:
         """Buy all positive values in order of energy per stored number: optimal at every count spent."""
