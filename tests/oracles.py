@@ -16,7 +16,8 @@ promised_narrow = 0.0  # the same of data narrower than float64, before factors 
 def tolerance(data, safety=256.0, eps=EPS):
     """Return safety × eps × norm of the data: what rounding may change in a norm or an error."""
     data = np.asarray(data)
-    share = promised if data.dtype.itemsize == 8 else promised_narrow
+    narrow = data.dtype.itemsize < 8 and data.dtype.kind not in "biu"
+    share = promised_narrow if narrow else promised
     return max(safety * eps, share) * math.hypot(*data.astype(np.float64).ravel().tolist())
 
 
