@@ -53,6 +53,11 @@ def _plain_residual_norm(rows, basis, coordinates):
     return math.sqrt(gram.energy(rows - basis @ coordinates))
 
 
+def _missed_in_double(question, source, error, part, beyond, **which):
+    """Stand for `_missed`."""
+    return leading.missed_beside(question.rows, part, question.norm, beyond, **which)
+
+
 def _eager(self, columns, missed, goal, *, hopeless, end=looks.Looks.end):
     """Stand for `Looks.end`: test convergence at every block."""
     ended = end(self, columns, missed, goal, hopeless=hopeless)
@@ -138,6 +143,10 @@ PARTS = (
          ("curve noise", "curve power")),
     Part("gram", "products panel by panel", ((gram, "_PANEL", EVERYWHERE), (gram, "_TALL_PANEL", EVERYWHERE)),
          ("curve flat", "factors power, large")),
+    Part("gram", "few rows by a large matrix, piece by piece", ((gram, "_UNCOPIED", 0),),
+         ("factors narrow, decaying", "factors power")),
+    Part("leading", "what columns miss in single precision", ((leading, "_missed", _missed_in_double),),
+         ("factors narrow, decaying", "factors narrow")),
     Part("gram", "residuals panel by panel", ((questions, "residual_norm", _plain_residual_norm),),
          ("factors power, large", "grid 8 factors")),
     Part("slabs", "slabs of blocks", ((values, "slabs", _one_slab), (factors, "slabs", _one_slab)),
