@@ -39,8 +39,8 @@ KINDS = [
     Kind("bdlora B", lambda m, n: P.BDLoRA(4, k=2, side="B"), lambda m, n: m % 2 == 0),
     Kind("melora", lambda m, n: P.MELoRA(k=2, r=2), both(2)),
     Kind("diablo", lambda m, n: P.DiaBlo(2), both(2), linear=True),
-    Kind("kasa", lambda m, n: P.KaSA(3), exact=1e-6),
-    Kind("osf", lambda m, n: P.OSF(3), exact=1e-6),
+    Kind("kasa", lambda m, n: P.KaSA(3), exact=4e-6),  # PEFT: an SVD in float32, off by 16 sqrt(side) 2^-24
+    Kind("osf", lambda m, n: P.OSF(3), exact=4e-6),  # the same
     Kind("psoft", lambda m, n: P.PSOFT(3), linear=True),
     Kind("ia3 rows", lambda m, n: P.IA3("rows"), linear=True),
     Kind("ia3 columns", lambda m, n: P.IA3("columns"), linear=True),
