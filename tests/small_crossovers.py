@@ -35,7 +35,7 @@ _VALUES = {
     },
     krylov: {"_FLAT": 0},
     krylov.Ritz: {"stands_out": lambda ritz, shape: True},
-    looks: {"_FIRST_LOOK": 2, "_LATE_LOOK": 0.5, "_JUDGED": 2, "_width": lambda side, rank: 1},
+    looks: {"_FIRST_LOOK": 2, "_LATE_LOOK": 1.5, "_JUDGED": 2, "_width": lambda side, rank: 1},
     factors: {"STACKED_BELOW": 20, "GRAM_BELOW": 40},
     small: {"STACK_FROM": 2, "STACK_SHARE": 1},
     gram: {"_PANEL": 4, "_TALL_PANEL": 4, "_SLAB": 20, "_UNCOPIED": 16, "_LEAST": 1},

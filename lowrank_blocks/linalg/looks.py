@@ -6,7 +6,7 @@ import math
 
 _LARGE = 1024  # sides from which on a product with twice as many columns takes hardly longer
 _FIRST_LOOK = 4  # blocks beyond the rank at which convergence is first tested ...
-_LATE_LOOK = 2.0  # times its root, and 2: in single precision below `_LARGE`, where blocks cost less
+_LATE_LOOK = 16.0  # columns, times 1 + its root: in single precision below `_LARGE`, where blocks cost less
 _FIRST_RATE = 2.5  # decades that a block is expected to take off what is missed, before that was seen
 _JUDGED = 5  # blocks beyond twice the rank from which on slow convergence ends the iteration ...
 _MORE_BLOCKS = 8  # ... where more than so many are expected to be missing
@@ -38,7 +38,8 @@ class Looks:
         self.rank, self.width = rank, _width(side, rank)
         self.most = min(_LAST_LOOK * rank + 12 * self.width, side // 2) // self.width * self.width
         late = single and side < _LARGE
-        self.at = rank + (round(2 + _LATE_LOOK * math.sqrt(rank)) if late else _FIRST_LOOK) * self.width
+        blocks = round(_LATE_LOOK * (1 + math.sqrt(rank)) / self.width) if late else _FIRST_LOOK
+        self.at = rank + blocks * self.width
         self._judged = 2 * rank + _JUDGED * self.width
         self._last: tuple[int, float] | None = None
 
