@@ -6,6 +6,7 @@ from kernel_cases import DOUBLE, each_block, gesvd_tails, rotated, true_residual
 
 import lowrank_blocks as lb
 from lowrank_blocks.linalg import factors, gram, leading, levels, slabs, values
+from lowrank_blocks.linalg.bounds import added
 
 pytestmark = pytest.mark.exhaustive
 
@@ -222,6 +223,16 @@ def test_products_piece_by_piece(count, dtype, turned, symmetric, monkeypatch):
         found = gram.times(matrix, columns, symmetric=symmetric)
         assert found.dtype == dtype
         np.testing.assert_array_equal(found, matrix @ columns)  # integers: exact in either precision
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("count", "length"), [(2, 31_000), (4, 15_000), (8, 7_800), (16, 3_900), (8, 2_048)])
+def test_sums_of_equal_products_are_no_longer_than_is_charged(count, length, dtype):
+    """All their roundings go one way, so that longer rows must not be summed as one."""
+    matrix, columns = np.full((20, length), 0.7, dtype), np.full((length, count), 0.7, dtype)
+    exact = length * float(matrix[0, 0]) ** 2
+    off = np.abs(gram.times(matrix, np.asfortranarray(columns)).astype(np.float64) - exact).max() / exact
+    assert off <= added(length) * np.finfo(dtype).epsneg
 
 
 def test_uncovered_and_finite_slabs(monkeypatch):

@@ -96,9 +96,8 @@ class Adaptive(Allocation):
 
     def ranks_without_spectra(self, max_ranks: Ranks, costs: Ranks, budget: int) -> Ranks | None:
         """Return the largest rank of a single block that fits."""
-        if len(costs) > 1 or self.dense:
-            return None
-        return np.array([min(budget // int(costs[0]), int(max_ranks[0]))])
+        alone = len(costs) == 1 and not self.dense
+        return uniform.ranks_without_spectra(max_ranks, costs, budget) if alone else None
 
     def steps(self, offer: Offer) -> Points:
         """Buy all positive values in order of energy per stored number: optimal at every count spent."""

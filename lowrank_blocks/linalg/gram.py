@@ -15,11 +15,13 @@ Array = NDArray[np.float64]
 
 _PANEL = 512  # rows of a Gram matrix made at a time
 _TALL_PANEL = 1024  # rows of a product with a few columns made at a time
-_UNCOPIED = 10**6  # multiplications up to which OpenBLAS copies no part of a matrix ...
-_ENTRIES = 1200  # ... where it makes no more entries, if the rows of the matrix are contiguous
+_UNCOPIED = 10**6  # multiplications up to which OpenBLAS copies no part of a matrix with contiguous rows ...
+_ENTRIES = 1200  # ... where it makes no more entries
+_SUMMED = (
+    1 << 14
+)  # bytes of a row that it then sums as one, in vectors of 64: as many products as `bounds.added` takes
 _WIDTH = 64  # bytes of a column of few rows up to which that is faster ...
-_CACHED = 1 << 21  # ... or twice as many where the matrix has no more bytes than these ...
-_CACHED_TURNED = 3 << 19  # ... and at all where its columns are contiguous, and it has no more than these
+_CACHED = 1 << 21  # ... or twice as many where the matrix has no more bytes than these
 _LEAST = 16  # rows at a time from which on it is faster
 _SLAB = 1 << 17  # entries of a residual made at a time: they stay in the cache
 
@@ -81,11 +83,9 @@ def _piece(few: NDArray[Any], matrix: NDArray[Any]) -> int:
     """
     if len(few) * few.itemsize > (2 * _WIDTH if matrix.nbytes <= _CACHED else _WIDTH):
         return 0
-    piece = _UNCOPIED // max(few.size, 1)
-    if matrix.strides[1] == few.itemsize:
-        piece = min(piece, _ENTRIES // max(len(few), 1))
-    elif matrix.nbytes > _CACHED_TURNED:
+    if not matrix.strides[1] == few.strides[1] == few.itemsize or few.shape[1] * few.itemsize > _SUMMED:
         return 0
+    piece = min(_UNCOPIED // max(few.size, 1), _ENTRIES // max(len(few), 1))
     return piece if piece >= _LEAST else 0
 
 
