@@ -17,9 +17,7 @@ _PANEL = 512  # rows of a Gram matrix made at a time
 _TALL_PANEL = 1024  # rows of a product with a few columns made at a time
 _UNCOPIED = 10**6  # multiplications up to which OpenBLAS copies no part of a matrix with contiguous rows ...
 _ENTRIES = 1200  # ... where it makes no more entries
-_SUMMED = (
-    1 << 14
-)  # bytes of a row that it then sums as one, in vectors of 64: as many products as `bounds.added` takes
+_SUMMED = 1 << 14  # bytes of a row, summed as one by vectors of 64: as `bounds.added` takes it
 _WIDTH = 64  # bytes of a column of few rows up to which that is faster ...
 _CACHED = 1 << 21  # ... or twice as many where the matrix has no more bytes than these
 _LEAST = 16  # rows at a time from which on it is faster
