@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lowrank_blocks.linalg.bounds import eigen_sum, residual_rounding, root
+from lowrank_blocks.linalg.bounds import largest_rounding, residual_rounding, root
 from lowrank_blocks.linalg.energies import UNIT, energy
 from lowrank_blocks.linalg.gram import gram, residual_in
 from lowrank_blocks.linalg.krylov import Ritz
@@ -216,4 +216,4 @@ def _factorisation(ceiling: float, shape: tuple[int, int]) -> float:
 
 
 def _of_gram(values: Array, trace: float, shape: tuple[int, int]) -> float:
-    return float(eigen_sum(np.sqrt(np.maximum(values[:1], 0.0)), trace, shape, 1)[0])
+    return largest_rounding(max(float(values[0]), 0.0), trace, shape)

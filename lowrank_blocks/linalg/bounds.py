@@ -151,6 +151,12 @@ def eigen_sum(values: Values, trace: Any, shape: tuple[int, ...], count: Any) ->
     return _centred(values, trace, shape, count) + in_proportion
 
 
+def largest_rounding(largest: float, trace: float, shape: tuple[int, ...]) -> float:
+    """Bound what rounding adds to one eigenvalue of a Gram matrix by the largest: `eigen_sum` of one."""
+    in_proportion = UNIT * added(shape[-1]) * min(largest, trace)
+    return min(UNIT * _LARGEST * root(shape) * largest, float(_frobenius(trace, shape))) + in_proportion
+
+
 def energy_missed(error: Any, total: Any, squares: Values, shape: tuple[int, ...], count: Any) -> Any:
     """Bound the energy that factors miss, by the leading eigenvalues of a Gram matrix.
 

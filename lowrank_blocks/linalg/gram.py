@@ -50,27 +50,50 @@ def gram(rows: NDArray[Any], *, both_halves: bool = False) -> NDArray[Any]:
 def times(
     matrix: NDArray[Any], columns: NDArray[Any], *, symmetric: bool = False, out: NDArray[Any] | None = None
 ) -> NDArray[Any]:
-    """Return ``matrix @ columns``, of one precision, panel by panel, in Fortran's order.
+    """Return ``matrix @ columns``, as `Product` has it."""
+    return Product(matrix, columns, symmetric=symmetric)(columns, out)
 
-    BLAS multiplies few rows by a large matrix faster than a large matrix by few columns. A symmetric matrix
-    it may read by columns or by rows.
+
+class Product:
+    """The product of a matrix with columns, of one precision, panel by panel, in Fortran's order.
+
+    BLAS multiplies few rows by a large matrix faster than a large matrix by few columns.
+
+    Parameters
+    ----------
+    matrix : (k, l) array
+    columns : (l, r) array
+        Like those that will be given: as many, and in the same order.
+    symmetric : bool, optional
+        Whether the matrix may be read by columns or by rows.
     """
-    few = columns.T
-    product = np.empty((len(few), len(matrix)), matrix.dtype) if out is None else out.T
-    piece = _piece(few, matrix)
-    if piece == 0 and symmetric:
-        matrix = matrix.T  # faster where it is copied
 
-    def fill(panel: slice) -> None:
-        for start in range(panel.start, panel.stop, piece or _TALL_PANEL):
-            part = slice(start, min(start + (piece or _TALL_PANEL), panel.stop))
-            np.matmul(few, matrix[part].T, out=product[:, part])
+    def __init__(self, matrix: NDArray[Any], columns: NDArray[Any], *, symmetric: bool = False) -> None:
+        piece = _piece(columns.T, matrix)
+        if piece == 0 and symmetric:
+            matrix = matrix.T  # faster where it is copied
+        self._side, self._dtype = len(matrix), matrix.dtype
+        parts = panels(self._side, _TALL_PANEL) if self._side > _TALL_PANEL else [slice(0, self._side)]
+        self._panels = [
+            [(cut, matrix[cut].T) for cut in _cuts(panel, piece or _TALL_PANEL)] for panel in parts
+        ]
 
-    if len(matrix) <= _TALL_PANEL:
-        fill(slice(0, len(matrix)))
-    else:
-        parallel(fill, panels(len(matrix), _TALL_PANEL))
-    return product.T
+    def __call__(self, columns: NDArray[Any], out: NDArray[Any] | None = None) -> NDArray[Any]:
+        """Return the product, perhaps in an array that is given."""
+        few = columns.T
+        product = np.empty((len(few), self._side), self._dtype) if out is None else out.T
+
+        def fill(panel: list[tuple[slice, NDArray[Any]]]) -> None:
+            for cut, part in panel:
+                np.matmul(few, part, out=product[:, cut])
+
+        parallel(fill, self._panels)
+        return product.T
+
+
+def _cuts(panel: slice, size: int) -> list[slice]:
+    """Return pieces of a panel; all but the last have the size."""
+    return [slice(a, min(a + size, panel.stop)) for a in range(panel.start, panel.stop, size)]
 
 
 def _piece(few: NDArray[Any], matrix: NDArray[Any]) -> int:

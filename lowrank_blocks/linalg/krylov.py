@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -132,7 +132,7 @@ def leading_ritz(
     looks = Looks(len(source.rows), rank, single=source.single)
     if looks.at > looks.most:
         return None
-    for space, inner in _krylov(partial(source.times, by_rows=by_rows), source, looks.width, looks.most):
+    for space, inner in _krylov(source, looks.width, looks.most, by_rows=by_rows):
         columns = len(inner)
         if columns < looks.at:
             continue
@@ -172,7 +172,7 @@ def _rayleigh_ritz(
     )
 
 
-def _krylov(times: Callable[..., NDArray[Any]], source: Source, width: int, most: int) -> Iterator[Step]:
+def _krylov(source: Source, width: int, most: int, *, by_rows: bool) -> Iterator[Step]:
     """Yield orthonormal bases of a block Krylov space, each a block longer, and their images.
 
     Up to rounding only the last two blocks of a basis overlap the image of its last block, so that no
@@ -182,12 +182,14 @@ def _krylov(times: Callable[..., NDArray[Any]], source: Source, width: int, most
     basis = np.empty((side, most), dtype, order="F")  # untouched columns take no memory
     images, inner = np.empty_like(basis), np.zeros((most, most), dtype)
     reflections = Reflections(basis.T.reshape(-1, width, side))
-    times(_start(side, width).astype(dtype, copy=False), out=basis[:, :width])
+    times = source.product(basis[:, :width], by_rows=by_rows)
+    images[:, :width] = _start(side, width)
+    times(images[:, :width], basis[:, :width])
     reflections.orthonormalise(0)
     for done in range(width, most + 1, width):
         first, last = max(done - 2 * width, 0), slice(done - width, done)
         known, image, near = basis[:, :done], images[:, last], inner[first:done, last]
-        times(basis[:, last], out=image)
+        times(basis[:, last], image)
         np.matmul(basis[:, first:done].T, image, out=near)
         if done == width and np.trace(near) * side < _FLAT * width * source.energy:
             return

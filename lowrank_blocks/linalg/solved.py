@@ -108,12 +108,15 @@ class Solved:
 
 def restored(order: Sequence[Indices], solved: Sequence[Solved]) -> BlockFactors:
     """Return what was found in the order of the blocks."""
+    packed = PackedFactors([found.pack for found in solved], order)
+    if len(solved) == 1:
+        (all_,) = solved
+        return BlockFactors(packed, all_.norm, all_.error, all_.excess, all_.rounding, tuple(all_.methods))
     count = sum(map(len, order))
     numbers, methods = np.zeros((4, count)), np.zeros(count, dtype=object)
     for chosen, found in zip(order, solved, strict=True):
         numbers[:, chosen] = found.norm, found.error, found.excess, found.rounding
         methods[chosen] = found.methods
-    packed = PackedFactors([found.pack for found in solved], order)
     norm, error, excess, rounding = numbers
     return BlockFactors(packed, norm, error, excess, rounding, tuple(methods.tolist()))
 

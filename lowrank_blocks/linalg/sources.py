@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lowrank_blocks.linalg.gram import gram, times
+from lowrank_blocks.linalg.gram import Product, gram
 
 _MODERATE = 10  # fourth powers of norms up to 2**10 do not overflow, and those from 2**-10 do not vanish
 
@@ -61,11 +62,17 @@ class Source:
         """The Gram matrix, both halves. Proofs may overwrite the lower one; in single precision the upper."""
         return gram(self.rows, both_halves=True)
 
-    def times(self, columns: NDArray[Any], *, by_rows: bool, out: NDArray[Any] | None = None) -> NDArray[Any]:
-        """Return the Gram matrix times some columns, with or without forming it, perhaps into an array."""
-        if by_rows:
-            return times(self.rows, times(self.rows.T, columns), out=out)
-        return times(self.gram, columns, symmetric=True, out=out)
+    def product(self, columns: NDArray[Any], *, by_rows: bool) -> Callable[..., NDArray[Any]]:
+        """Return the product of the Gram matrix with columns like these, with or without forming it.
+
+        It takes the columns, and perhaps an array for the result.
+        """
+        if not by_rows:
+            return Product(self.gram, columns, symmetric=True)
+        length, few = self.rows.shape[1], columns.shape[1]
+        turned = Product(self.rows.T, columns)
+        back = Product(self.rows, np.empty((length, few), columns.dtype, order="F"))
+        return lambda columns, out=None: back(turned(columns), out)
 
     def squares(self, values: Any) -> Any:
         """Return squares of this source in units of the block."""
