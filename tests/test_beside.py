@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 import lowrank_blocks as lb
 from lowrank_blocks.checkpoints.updates import iter_updates
 from lowrank_blocks.models import beside
-from lowrank_blocks.models.journal import FOLDER
+from lowrank_blocks.models.journal import NAME, Journal
 
 
 def write_pair(folder, biases=50):
@@ -105,8 +105,8 @@ def test_what_goes_wrong_beside_is_raised_and_finished_work_is_kept(tmp_path, mo
     out = tmp_path / "out"
     with pytest.raises(OSError, match="the disk is gone"):
         lb.extract(*write_pair(tmp_path), out, structure=lb.Global(), rank=1)
-    assert [path.name for path in out.iterdir()] == [FOLDER]
-    assert len(list((out / FOLDER).iterdir())) == 1
+    assert [path.name for path in out.iterdir()] == [NAME]
+    assert len(Journal(out)) == 1
     assert readers() == []
 
 

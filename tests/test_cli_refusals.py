@@ -7,7 +7,7 @@ import pytest
 from command import refused, run
 from pairs import write_pair
 
-from lowrank_blocks.models.journal import FOLDER
+from lowrank_blocks.models.journal import NAME
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_compare_names_the_option_that_is_wrong(capsys, options, error):
 def test_extract_names_what_is_wrong_and_leaves_nothing(pair, tmp_path, capsys, options, error):
     out = tmp_path / "out"
     assert error in refused(capsys, "extract", *pair, "--out", str(out), *options)
-    assert not out.exists() or set(contents_of_journal(out)) == {FOLDER}
+    assert not out.exists() or set(contents_of_journal(out)) == {NAME}
 
 
 def damages(path):

@@ -10,7 +10,7 @@ from weighted_models import WHOLE_ROWS, moment, small, weights_of_pair
 import lowrank_blocks as lb
 from lowrank_blocks.checkpoints.updates import iter_updates
 from lowrank_blocks.models.factors import FactorJob
-from lowrank_blocks.models.journal import FOLDER, Journal
+from lowrank_blocks.models.journal import Journal
 from lowrank_blocks.models.plain import PlainJob
 from lowrank_blocks.models.spectra import SpectraJob
 from lowrank_blocks.models.weighing import model_weights
@@ -25,7 +25,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(tmp_path, monkeypatch, int
     written = interrupt(monkeypatch, interrupted_after)
     with pytest.raises(KeyboardInterrupt):
         lb.extract(*sides(tmp_path), tmp_path / "again", **options)
-    assert len(list((tmp_path / "again" / FOLDER).iterdir())) == interrupted_after
+    assert len(Journal(tmp_path / "again")) == interrupted_after
     lb.extract(*sides(tmp_path), tmp_path / "again", **options)
     assert contents(tmp_path / "again") == contents(tmp_path / "whole")
     assert len(set(written)) == len(written) == 6  # what was finished was not done again

@@ -1,5 +1,6 @@
 """Work on one matrix after another: order, failures, lost workers, and the journal of finished work."""
 
+import contextlib
 import os
 import warnings
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -10,7 +11,7 @@ import pytest
 
 import lowrank_blocks as lb
 from lowrank_blocks.checkpoints.updates import iter_updates
-from lowrank_blocks.models.journal import FOLDER, Journal
+from lowrank_blocks.models.journal import NAME, Journal
 from lowrank_blocks.models.spectra import SpectraJob
 from lowrank_blocks.models.work import Failure, Job, gathered
 
@@ -84,26 +85,84 @@ def test_finished_work_is_not_done_again(tmp_path):
     assert again == [*first, 16]
     assert (tmp_path / "log").read_text().split() == ["1", "2", "-3", "-3", "4"]
     journal.close()
-    assert not (tmp_path / FOLDER).exists()
+    assert not (tmp_path / NAME).exists()
 
 
-DAMAGED = {
-    "empty": lambda whole: b"",
-    "noise": lambda whole: b"noise",
-    "half": lambda whole: whole[: len(whole) // 2],
-    "a bit of a number": lambda whole: whole[:-1] + bytes([whole[-1] ^ 1]),
-    "a bit of the hash": lambda whole: bytes([whole[0] ^ 1]) + whole[1:],
-}
+def ends_of_entries(folder, *numbers):
+    """Write the squares of some numbers, and return where the file ends after each."""
+    ends = []
+    for number in numbers:
+        gathered(squares(number), journal=Journal(folder))
+        ends.append((folder / NAME).stat().st_size)
+    return ends
 
 
-@pytest.mark.parametrize("damage", DAMAGED.values(), ids=DAMAGED)
-def test_damaged_entries_are_done_again(tmp_path, damage):
+def damaged(folder, place):
+    """Change one bit of the journal, work on the same numbers, and return which were done again."""
+    path, log = folder / NAME, folder / "log"
+    whole = bytearray(path.read_bytes())
+    whole[place] ^= 1
+    path.write_bytes(whole)
+    assert gathered(squares(5, 6, 7, log=str(log)), journal=Journal(folder)) == [25, 36, 49]
+    assert gathered(squares(5, 6, 7, log="/nowhere/else"), journal=Journal(folder)) == [25, 36, 49]
+    return log.read_text().split()
+
+
+def test_damaged_entries_are_done_again(tmp_path):
+    """Without a header nothing of what follows is found; where numbers are damaged, the rest is."""
+    ends = ends_of_entries(tmp_path, 5, 6, 7)
+    whole = (tmp_path / NAME).read_bytes()
+    header = whole[ends[0] :].index(b"\x93NUMPY")
+    for place in range(ends[0], ends[1]):
+        (tmp_path / NAME).write_bytes(whole)
+        (tmp_path / "log").unlink(missing_ok=True)
+        assert damaged(tmp_path, place) == (["6", "7"] if place < ends[0] + header else ["6"])
+
+
+def test_what_was_cut_off_is_done_again(tmp_path):
+    """Wherever the writing stopped, also within a header; and what follows is found afterwards."""
+    ends = ends_of_entries(tmp_path, 5, 6)
+    whole = (tmp_path / NAME).read_bytes()
+    for length in range(ends[1] + 1):
+        (tmp_path / NAME).write_bytes(whole[:length])
+        kept = sum(length >= end for end in ends)
+        journal = Journal(tmp_path)
+        assert len(journal) == kept
+        assert gathered(squares(5, 6, 7)[kept:], journal=journal) == [25, 36, 49][kept:]
+        assert gathered(squares(5, 6, 7, log="/nowhere/else"), journal=Journal(tmp_path)) == [25, 36, 49]
+
+
+def test_what_cannot_be_written_leaves_the_entries_before(tmp_path, monkeypatch):
+    """And the next entry takes its place."""
     journal = Journal(tmp_path)
     gathered(squares(5), journal=journal)
-    (entry,) = (tmp_path / FOLDER).iterdir()
-    entry.write_bytes(damage(entry.read_bytes()))
-    assert gathered(squares(5), journal=journal) == [25]
-    assert gathered(squares(5, log="/nowhere/else"), journal=journal) == [25]  # read, not done
+    before = (tmp_path / NAME).read_bytes()
+    monkeypatch.setattr(type(tmp_path), "open", half_written)
+    with pytest.raises(OSError, match="full"):
+        gathered(squares(6), journal=journal)
+    monkeypatch.undo()
+    assert (tmp_path / NAME).read_bytes()[: len(before)] == before
+    assert len((tmp_path / NAME).read_bytes()) > len(before)
+    assert len(Journal(tmp_path)) == 1
+    gathered(squares(7), journal=journal)
+    assert gathered(squares(5, 7, log="/nowhere/else"), journal=Journal(tmp_path)) == [25, 49]
+
+
+@contextlib.contextmanager
+def half_written(path, mode):
+    """Open a file on a disk that is full after half of what is written."""
+    with open(path, mode) as file:
+        write = file.write
+
+        class Full:
+            def __getattr__(self, name):
+                return getattr(file, name)
+
+            def write(self, content):
+                write(bytes(content)[: len(content) // 2])
+                raise OSError("full")
+
+        yield Full()
 
 
 def test_an_interrupt_keeps_what_is_finished(tmp_path):

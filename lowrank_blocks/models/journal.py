@@ -6,9 +6,10 @@ import contextlib
 import hashlib
 import io
 import os
-import shutil
+import struct
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.lib.format import read_array, write_array
@@ -16,34 +17,51 @@ from numpy.typing import NDArray
 
 Arrays = Mapping[str, NDArray[np.float64] | NDArray[np.int64]]
 
-FOLDER = ".lowrank-blocks-journal"
-SUFFIX = ".entry"
+NAME = ".lowrank-blocks.journal"
 
-_DIGEST = hashlib.sha256().digest_size
+_FIELDS = struct.Struct("<32sQ32s")  # SHA-256 of the key; length of the content, and its SHA-256
+_HEADER = _FIELDS.size + 32  # and the SHA-256 of these three
+
+
+class _Place(NamedTuple):
+    """Where the content of an entry is."""
+
+    start: int
+    length: int
+    digest: bytes
 
 
 class Journal:
-    """Arrays by key, one file each. A file is written aside and renamed, so that none is ever half written.
+    """Arrays by key in one file, entry after entry. A file for each takes longer to write and to remove.
 
-    A file holds a SHA-256 of what follows: the names, then every array as in an .npy file. An .npz file takes
-    longer to write.
+    The content of an entry is the names, then every array as in an .npy file. An entry that was not written
+    to its end is overwritten by the next one. For one run at a time.
 
     Parameters
     ----------
     folder : Path
-        The output folder, made if missing; the journal is a folder in it.
+        The output folder, made if missing.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder / FOLDER
+        self.path = folder / NAME
+        self._places, self._end = _entries(self.path)
+
+    def __len__(self) -> int:
+        return len(self._places)
 
     def read(self, key: str) -> dict[str, NDArray[np.float64]] | None:
         """Return what was written under a key; None if nothing was, or it is damaged."""
+        place = self._places.get(_digest(key.encode()))
+        if place is None:
+            return None
         try:
-            content = self._path(key).read_bytes()
-            if hashlib.sha256(content[_DIGEST:]).digest() != content[:_DIGEST]:
+            with self.path.open("rb") as file:
+                file.seek(place.start)
+                content = file.read(place.length)
+            if _digest(content) != place.digest:
                 return None
-            stored = io.BytesIO(content[_DIGEST:])
+            stored = io.BytesIO(content)
             names = read_array(stored, allow_pickle=False).tolist()
             return {name: read_array(stored, allow_pickle=False) for name in names}
         except (OSError, ValueError):
@@ -51,24 +69,45 @@ class Journal:
 
     def write(self, key: str, arrays: Arrays) -> None:
         """Keep arrays under a key."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        packed = io.BytesIO()
+        entry = io.BytesIO()
+        entry.seek(_HEADER)
         for array in (np.array(list(arrays), dtype=np.str_), *arrays.values()):
-            write_array(packed, array, allow_pickle=False)
-        path, content = self._path(key), packed.getbuffer()
-        aside = path.with_suffix(f".{os.getpid()}.part")
-        try:
-            with aside.open("wb") as file:
-                file.write(hashlib.sha256(content).digest())
-                file.write(content)
-            os.replace(aside, path)
-        finally:
-            aside.unlink(missing_ok=True)
+            write_array(entry, array, allow_pickle=False)
+        whole, own = entry.getbuffer(), _digest(key.encode())
+        content = whole[_HEADER:]
+        place = _Place(self._end + _HEADER, len(content), _digest(content))
+        fields = _FIELDS.pack(own, place.length, place.digest)
+        whole[:_HEADER] = fields + _digest(fields)
+        if self._end == 0:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("r+b" if self._end else "wb") as file:
+            file.seek(self._end)
+            file.write(whole)
+            file.truncate()
+        self._places[own], self._end = place, self._end + len(whole)
 
     def close(self) -> None:
         """Remove the journal: the results that it leads to are written."""
         with contextlib.suppress(OSError):
-            shutil.rmtree(self.folder)
+            self.path.unlink()
+        self._places, self._end = {}, 0
 
-    def _path(self, key: str) -> Path:
-        return self.folder / f"{hashlib.sha256(key.encode()).hexdigest()}{SUFFIX}"
+
+def _entries(path: Path) -> tuple[dict[bytes, _Place], int]:
+    """Return where the entries of a file are, by the digests of their keys, and where the last one ends."""
+    found: dict[bytes, _Place] = {}
+    end = 0
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        while len(header := file.read(_HEADER)) == _HEADER:
+            fields = header[: _FIELDS.size]
+            own, length, digest = _FIELDS.unpack(fields)
+            start = end + _HEADER
+            if header[_FIELDS.size :] != _digest(fields) or start + length > size:
+                break
+            found[own], end = _Place(start, length, digest), file.seek(start + length)
+    return found, end
+
+
+def _digest(content: bytes | memoryview) -> bytes:
+    return hashlib.sha256(content).digest()

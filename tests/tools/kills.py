@@ -17,6 +17,8 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
+from lowrank_blocks.models.journal import Journal
+
 COMMANDS = [
     ["compare", "--rank", "2", "--blocks", "4"],
     ["extract", "--rank", "2", "--ranks", "plan", "--blocks", "4"],
@@ -67,7 +69,7 @@ def main(count=20, seed=0):
                 process.send_signal(signal.SIGKILL)
                 process.wait()
             killed += process.returncode != 0
-            finished = len(list(out.glob(".lowrank-blocks-journal/*.npz"))) if out.exists() else 0
+            finished = len(Journal(out))
             again = started([*COMMANDS[k], *pair], out)
             code = again.wait()
             same = contents(out) == expected
