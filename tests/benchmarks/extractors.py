@@ -95,13 +95,15 @@ class Pair:
             executor=executor,
         )
 
-    def approximate(self):
+    def approximate(self, mapped=map):
         """Solve all updates, and write nothing."""
-        return [lb.approximate(dW, lb.Global(), rank=RANK).factors[0] for dW in self.updates.values()]
+        solve = partial(lb.approximate, structure=lb.Global(), rank=RANK)
+        return [made.factors[0] for made in mapped(solve, self.updates.values())]
 
-    def across(self):
+    def across(self, mapped=map):
         """Choose ranks across all updates from leading values, and cut the factors that came with these."""
-        found = [candidate(dW, lb.Global(), RANK, with_factors=True) for dW in self.updates.values()]
+        solve = partial(candidate, structure=lb.Global(), rank=RANK, with_factors=True)
+        found = list(mapped(solve, self.updates.values()))
         budget = RANK * sum(sum(dW.shape) for dW in self.updates.values())
         ranks = split_ranks(assign([[c] for c in found], budget).choice.ranks, found)
         return [c.leading.truncate(own).factors[0] for c, own in zip(found, ranks, strict=True)]
@@ -182,10 +184,12 @@ def from_files(pair, pools):
         yield f"mergekit {version('mergekit')}", pair.mergekit, partial(pair.written, "mergekit")
 
 
-def from_memory(pair):
+def from_memory(pair, threads):
     """Yield ways from updates to their factors; the last is what all are compared with."""
     yield "`approximate` each", pair.approximate, pair.approximate
     yield "ranks across", pair.across, pair.across
+    yield "`approximate` each, 2 threads", partial(pair.approximate, threads.map), None
+    yield "ranks across, 2 threads", partial(pair.across, threads.map), None
     yield "of these, LAPACK's eigenvectors alone", pair.eigenvectors, None
     if _convert_module_to_lora:
         yield f"PEFT {version('peft')} each", pair.peft, pair.peft
@@ -200,7 +204,7 @@ def measured(pair):
         pools = {"2 threads": threads, "2 processes": two}
         groups = {
             "*files to adapter*": list(from_files(pair, pools)),
-            "*updates to factors*": list(from_memory(pair)),
+            "*updates to factors*": list(from_memory(pair, threads)),
         }
         found = iter(turns([call for ways in groups.values() for _, call, _ in ways]))
         whole = {way: pair.extract(way).relative_error for way in ("uniform", "adaptive")}
