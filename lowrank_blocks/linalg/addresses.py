@@ -66,6 +66,8 @@ def each(name: str, count: int, *arguments: Arguments) -> int | None:
 
     Parameters are those of `prepared`.
     """
+    if count == 1:
+        return call(name, *arguments)
     run = prepared(name, count, *arguments)
     return None if run is None else next(filter(None, map(run, range(count))), 0)
 

@@ -195,8 +195,8 @@ def _krylov(source: Source, width: int, most: int, *, by_rows: bool) -> Iterator
             return
         yield (known, images[:, :done]), inner[:done, :done]
         if done < most:
-            block = basis[:, done : done + width]
-            np.subtract(image, known[:, first:] @ near, out=block)
+            block = basis[:, done : done + width].T  # by rows, which lie in memory one after another
+            np.subtract(image.T, near.T @ known[:, first:].T, out=block)
             reflections.orthonormalise(done // width)
             _make_orthogonal(known, block, reflections, done // width)
 
@@ -209,11 +209,11 @@ def _start(side: int, width: int) -> Array:
     return columns
 
 
-def _make_orthogonal(basis: NDArray[Any], block: NDArray[Any], reflections: Reflections, item: int) -> None:
-    """Make an orthonormal block orthogonal to a basis, too; it is an item of what is reflected."""
+def _make_orthogonal(basis: NDArray[Any], rows: NDArray[Any], reflections: Reflections, item: int) -> None:
+    """Make orthonormal rows orthogonal to a basis, too; they are an item of what is reflected."""
     for _ in range(_PASSES):
-        overlap = basis.T @ block
-        block -= (overlap.T @ basis.T).T
+        overlap = rows @ basis
+        rows -= overlap @ basis.T
         if np.vdot(overlap, overlap) <= unit(basis.dtype):  # columns are shortened by the square of it
             break
         reflections.orthonormalise(item)

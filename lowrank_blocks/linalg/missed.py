@@ -38,10 +38,11 @@ def missed_energy(squares: Array, coupled: Array, beyond: float, rank: int | Non
     """
     leading = squares[:rank]
     even, least = math.sqrt(np.vdot(coupled, coupled) / len(squares)), float(leading[-1]) - beyond
-    found = float(np.maximum(beyond + even - leading, 0.0).sum()) + even * len(squares)
-    if least <= 0:
-        return found
-    return min(found, float(np.vdot(coupled, coupled / np.maximum(squares - beyond, least))))
+    alike = even * len(squares)  # and more, where values are below the bound
+    apart = float(np.vdot(coupled, coupled / np.maximum(squares - beyond, least))) if least > 0 else math.inf
+    if apart <= alike:
+        return apart
+    return min(apart, alike + float(np.maximum(beyond + even - leading, 0.0).sum()))
 
 
 def missed_beside(
