@@ -78,8 +78,24 @@ def test_columns_that_are_orthonormal_to_single_precision(count):
     basis = lapack.orthonormal_again(columns)
     np.testing.assert_allclose(basis.T @ basis, np.eye(count), rtol=0, atol=1e-14)
     np.testing.assert_allclose(basis @ basis.T @ columns, columns, rtol=0, atol=1e-14)
-    with pytest.raises(np.linalg.LinAlgError):
-        lapack.orthonormal_again(np.zeros((60, 2)))
+    assert np.abs(basis - columns).max() < 1e-7  # the nearest
+
+
+@pytest.mark.parametrize("lacking", [1e-5, 1e-3, 0.05])
+def test_columns_that_are_nearly_orthonormal(lacking):
+    """More steps make them so, and their span stays."""
+    rng = np.random.default_rng(3)
+    exact = np.linalg.qr(rng.standard_normal((60, 8)))[0]
+    columns = exact @ (np.eye(8) + lacking * rng.uniform(-1, 1, (8, 8)))
+    basis = lapack.orthonormal_again(columns)
+    np.testing.assert_allclose(basis.T @ basis, np.eye(8), rtol=0, atol=1e-14)
+    np.testing.assert_allclose(basis @ basis.T @ columns, columns, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("columns", [np.zeros((60, 2)), np.ones((60, 2)) / 60**0.5, np.full((60, 2), np.nan)])
+def test_columns_that_are_not_nearly_orthonormal_are_refused(columns):
+    with pytest.raises(np.linalg.LinAlgError, match="nearly orthonormal"):
+        lapack.orthonormal_again(columns)
 
 
 def test_reflectors_are_read_only(lapack_route):

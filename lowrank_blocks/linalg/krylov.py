@@ -191,7 +191,7 @@ def _krylov(source: Source, width: int, most: int, *, by_rows: bool) -> Iterator
         known, image, near = basis[:, :done], images[:, last], inner[first:done, last]
         times(basis[:, last], image)
         np.matmul(basis[:, first:done].T, image, out=near)
-        if done == width and np.trace(near) * side < _FLAT * width * source.energy:
+        if done == width and near.trace() * side < _FLAT * width * source.energy:
             return
         yield (known, images[:, :done]), inner[:done, :done]
         if done < most:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,7 +91,7 @@ class Question:
         excess = min(made.error, self._against_known(made.error), self.by_coupling(made))
         if excess + made.excess > self.tolerance * self.norm:
             excess = _excess(made.error**2, missed(made, whole))
-        made = replace(made, excess=made.excess + excess)
+        made = Leading(made.part, made.error, made.excess + excess, method)
         return made if made.excess <= self.tolerance * self.norm else None
 
     def project(self, vectors: Array, method: str) -> Leading:

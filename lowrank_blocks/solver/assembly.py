@@ -26,6 +26,8 @@ def assembled(
     norm_bound: float,
     guarantee: str,
     lower_bound: float | None,
+    budget: int | None = None,
+    unit_cost: int | None = None,
 ) -> Approximation:
     """Return the approximation with these factors; errors, norm and bounds are divided by ``2**exponent``."""
     relative_error = error / norm if norm else 0.0
@@ -46,6 +48,8 @@ def assembled(
             outside=outside,
             norm_bound=norm_bound,
         ),
+        budget=budget,
+        unit_cost=unit_cost,
     )
 
 

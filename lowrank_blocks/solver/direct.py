@@ -86,11 +86,13 @@ class LeadingFactors(ReadOnly):
             None above that of the factors.
         """
         found = self.found.truncated(ranks, self.exponent, single=self.narrow)
-        made = replace(self, found=found).approximation(Guarantee.GIVEN)
         costs = self.layout.rank_costs
-        return replace(made, budget=int(costs @ made.ranks), unit_cost=int(costs.min()))
+        spent, unit = int(costs @ found.factors.ranks), int(costs.min())
+        return replace(self, found=found).approximation(Guarantee.GIVEN, spent, unit)
 
-    def approximation(self, guarantee: Guarantee, *, best: bool = False) -> Approximation:
+    def approximation(
+        self, guarantee: Guarantee, budget: int, unit_cost: int, *, best: bool = False
+    ) -> Approximation:
         """Return the approximation with these factors; `best` if no ranks of the same count leave less."""
         error = self.norm
         if self.found.factors.ranks.any():
@@ -107,6 +109,8 @@ class LeadingFactors(ReadOnly):
             norm_bound=norm_rounding(self.norm) + split,
             guarantee=guarantee,
             lower_bound=error / (self.norm or 1.0) if best else None,  # else only spectra could tell
+            budget=budget,
+            unit_cost=unit_cost,
         )
 
 
@@ -126,8 +130,8 @@ def approximate_directly(
         return None
     made = LeadingFactors.of(matrix, structure, ranks, rounded=True, layout=layout)
     optimal = allocation.guarantee is Guarantee.OPTIMAL  # buys no values of zero
-    if optimal:
-        made = replace(made, found=made.found.without_zeros())
+    shorter = made.found.without_zeros() if optimal else made.found
+    if shorter is not made.found:
+        made = replace(made, found=shorter)
     best = optimal or len(costs) == 1  # the largest rank of one block that fits
-    found = made.approximation(allocation.guarantee, best=best)
-    return replace(found, budget=budget, unit_cost=allocation.unit_cost(costs))
+    return made.approximation(allocation.guarantee, budget, allocation.unit_cost(costs), best=best)
