@@ -11,7 +11,7 @@ from kernel_cases import gesvd_tails, rotated
 from registry import examples
 
 import lowrank_blocks as lb
-from lowrank_blocks.linalg import lapack, leading, missed
+from lowrank_blocks.linalg import bounds, lapack, leading, missed, questions
 from lowrank_blocks.linalg.projection import projected
 
 RANDOM = examples(60)
@@ -234,3 +234,12 @@ def test_vectors_are_computed_where_a_proof_may_suffice(shape, exponent, method,
     assert best.relative_error == pytest.approx(tails[42] / tails[0], rel=0, abs=best.accuracy.relative_bound)
     assert best.accuracy.methods == (method,)
     assert bool(asked) == (method == "single")
+
+
+@pytest.mark.parametrize("energy", [0.0, 1e-9, 0.16, 0.25, 0.3, np.inf])
+def test_the_excess_of_an_error_is_what_missed_energy_takes_off_it(energy):
+    """That of the root of the energy that is left; no error is below 0."""
+    least = np.sqrt(max(0.25 - energy, 0.0))
+    expected = np.sqrt(0.25) - least if energy < 0.25 else np.sqrt(energy)
+    assert questions._excess(0.25, energy) == pytest.approx(expected, rel=1e-6)
+    assert bounds.error_of_root(np.array([0.25]), np.array([energy]))[0] == questions._excess(0.25, energy)

@@ -86,6 +86,8 @@ def test_finished_work_is_not_done_again(tmp_path):
     assert (tmp_path / "log").read_text().split() == ["1", "2", "-3", "-3", "4"]
     journal.close()
     assert not (tmp_path / NAME).exists()
+    assert gathered(squares(1), journal=journal) == gathered(squares(1), journal=Journal(tmp_path)) == [1]
+    assert (tmp_path / NAME).exists()
 
 
 def ends_of_entries(folder, *numbers):
