@@ -51,6 +51,39 @@ def test_a_krylov_basis_is_orthonormal(name, kind, by_rows, monkeypatch):
     assert looks >= 2
 
 
+@pytest.mark.parametrize("by_rows", [False, True])
+@pytest.mark.parametrize("powers", [1, 3])
+def test_the_first_block_is_of_a_power_of_the_gram_matrix(powers, by_rows):
+    """And its image and its part of the product are those of the basis."""
+    block = lb.synthetic.power_law((90, 120), exponent=0.5).matrix
+    steps = krylov._krylov(source_of(block), 8, 16, by_rows=by_rows, powers=powers)
+    (basis, images), inner = next(steps)
+    gram = block @ block.T
+    expected = np.linalg.matrix_power(gram, powers) @ krylov._start(90, 8)
+    projected = basis @ (basis.T @ expected)
+    np.testing.assert_allclose(projected, expected, rtol=0, atol=1e-10 * np.abs(expected).max())
+    np.testing.assert_allclose(images, gram @ basis, rtol=0, atol=1e-12 * np.abs(gram).max())
+    np.testing.assert_allclose(inner, basis.T @ gram @ basis, rtol=0, atol=1e-12 * np.abs(gram).max())
+
+
+@pytest.mark.parametrize("exponent", [0.5, 1.0])
+@pytest.mark.parametrize("rank", [48, 60, 64, 68, 76])
+def test_residuals_of_leading_vectors_do_not_hide_that_others_converge_later(rank, exponent, monkeypatch):
+    """Rounding alone keeps the norm of all residuals where the last are still above what they come down to."""
+    tried = []
+
+    def kept(*arguments, **options):
+        tried.append(krylov.leading_ritz(*arguments, **options))
+        return tried[-1]
+
+    monkeypatch.setattr(leading, "leading_ritz", kept)
+    block = lb.synthetic.power_law((768, 768), exponent=exponent).matrix.astype(np.float32)
+    assert lb.approximate(block, lb.Global(), rank=rank).accuracy.methods == ("single",)
+    (ritz,) = tried
+    assert ritz.converged
+    assert min(map(ritz.missed, ritz.ceilings)) <= ritz.spare
+
+
 @pytest.mark.parametrize("length", [600, 2400])
 def test_among_values_of_noise_lanczos_ends_at_the_first_look(length):
     """Some values stand out, but not as many as are asked for; single precision may still tell them apart."""

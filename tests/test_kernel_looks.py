@@ -47,11 +47,12 @@ def test_what_falls_evenly_is_tested_a_few_times_and_seen_at_once(side, rank, si
 
 def test_low_ranks_are_tested_sooner():
     """In single precision a test costs as much as a few blocks; higher ranks need more of these."""
-    assert [Looks(384, rank, single=True).at for rank in (4, 16, 36)] == [4 + 6 * 8, 16 + 10 * 8, 36 + 14 * 8]
+    assert [Looks(384, rank, single=True).at for rank in (4, 16, 36)] == [4 + 5 * 8, 16 + 8 * 8, 36 + 11 * 8]
     wide = Looks(768, 64, single=True)
-    assert (wide.width, wide.at) == (16, 64 + 9 * 16)
+    assert (wide.width, wide.at) == (16, 64 + 7 * 16)
     assert [Looks(600, rank).at for rank in (4, 16, 36)] == [4 + 4 * 8, 16 + 4 * 8, 36 + 4 * 8]
     assert Looks(1024, 16, single=True).at == Looks(1024, 16).at == 16 + 4 * 16
+    assert [looks.powers for looks in (wide, Looks(600, 4), Looks(1024, 16, single=True))] == [4, 1, 1]
 
 
 def test_what_falls_faster_and_faster_is_waited_for():

@@ -132,7 +132,7 @@ def leading_ritz(
     looks = Looks(len(source.rows), rank, single=source.single)
     if looks.at > looks.most:
         return None
-    for space, inner in _krylov(source, looks.width, looks.most, by_rows=by_rows):
+    for space, inner in _krylov(source, looks.width, looks.most, by_rows=by_rows, powers=looks.powers):
         columns = len(inner)
         if columns < looks.at:
             continue
@@ -140,7 +140,8 @@ def leading_ritz(
         if stop(ritz.values) or not (source.single or ritz.stands_out(source.shape)):
             break
         coupled = float(np.linalg.norm(ritz.residuals))
-        done = coupled <= _FLOOR * noise or ritz.left <= _NOTHING * noise
+        floored = coupled <= _FLOOR * noise and not (source.single and columns < looks.judged)
+        done = floored or ritz.left <= _NOTHING * noise
         missed, goal = min(map(ritz.missed, ritz.ceilings)), aim * ritz.spare
         if done or missed <= goal:
             return replace(ritz, converged=True)
@@ -172,8 +173,10 @@ def _rayleigh_ritz(
     )
 
 
-def _krylov(source: Source, width: int, most: int, *, by_rows: bool) -> Iterator[Step]:
+def _krylov(source: Source, width: int, most: int, *, by_rows: bool, powers: int = 1) -> Iterator[Step]:
     """Yield orthonormal bases of a block Krylov space, each a block longer, and their images.
+
+    The first block is the span of as many powers of the Gram matrix times some columns.
 
     Up to rounding only the last two blocks of a basis overlap the image of its last block, so that no
     other part of the product of basis and images is computed.
@@ -182,17 +185,22 @@ def _krylov(source: Source, width: int, most: int, *, by_rows: bool) -> Iterator
     basis = np.empty((side, most), dtype, order="F")  # untouched columns take no memory
     images, inner = np.empty_like(basis), np.zeros((most, most), dtype)
     reflections = Reflections(basis.T.reshape(-1, width, side))
-    times = source.product(basis[:, :width], by_rows=by_rows)
-    images[:, :width] = _start(side, width)
-    times(images[:, :width], basis[:, :width])
-    reflections.orthonormalise(0)
+    start, image = basis[:, :width], images[:, :width]
+    times = source.product(start, by_rows=by_rows)
+    start[...] = _start(side, width)
+    for power in range(powers + 1):
+        times(start, image)
+        if power == 1 and np.vdot(start.T, image.T) * side < _FLAT * width * source.energy:
+            return
+        if power < powers:
+            start[...] = image
+            reflections.orthonormalise(0)
     for done in range(width, most + 1, width):
         first, last = max(done - 2 * width, 0), slice(done - width, done)
         known, image, near = basis[:, :done], images[:, last], inner[first:done, last]
-        times(basis[:, last], image)
+        if done > width:
+            times(basis[:, last], image)
         np.matmul(basis[:, first:done].T, image, out=near)
-        if done == width and near.trace() * side < _FLAT * width * source.energy:
-            return
         yield (known, images[:, :done]), inner[:done, :done]
         if done < most:
             block = basis[:, done : done + width].T  # by rows, which lie in memory one after another

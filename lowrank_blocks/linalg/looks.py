@@ -6,7 +6,10 @@ import math
 
 _LARGE = 1024  # sides from which on a product with twice as many columns takes hardly longer
 _FIRST_LOOK = 4  # blocks beyond the rank at which convergence is first tested ...
-_LATE_LOOK = 16  # columns, times 1 + its root: in single precision below `_LARGE`, where blocks cost less
+_LATE_LOOK = 13  # columns, times 1 + its root: in single precision below `_LARGE`, where blocks cost less
+_POWERS = (
+    4  # times that the first block is multiplied by the matrix there, which costs less than another block
+)
 _FIRST_RATE = 2.5  # decades that a block is expected to take off what is missed, before that was seen
 _JUDGED = 5  # blocks beyond twice the rank from which on slow convergence ends the iteration ...
 _MORE_BLOCKS = 8  # ... where more than so many are expected to be missing
@@ -32,6 +35,10 @@ class Looks:
         Columns of the largest space.
     at : int
         Columns from which on the next test is due.
+    judged : int
+        Columns from which on what does not converge is judged by that.
+    powers : int
+        How often the first block is multiplied by the matrix.
     """
 
     def __init__(self, side: int, rank: int, *, single: bool = False) -> None:
@@ -40,7 +47,8 @@ class Looks:
         late = single and side < _LARGE
         blocks = round(_LATE_LOOK * (1 + math.sqrt(rank)) / self.width) if late else _FIRST_LOOK
         self.at = rank + blocks * self.width
-        self._judged = 2 * rank + _JUDGED * self.width
+        self.powers = _POWERS if late else 1
+        self.judged = 2 * rank + _JUDGED * self.width
         self._last: tuple[int, float] | None = None
 
     def end(self, columns: int, missed: float, goal: float, *, hopeless: bool) -> bool:
@@ -64,9 +72,9 @@ class Looks:
             recent = columns - before <= self.width
         blocks = math.log10(missed / goal) / rate if goal and rate > 0 else math.inf
         slow = blocks > _MORE_BLOCKS
-        if columns >= self._judged and (hopeless or (slow and recent)):
+        if columns >= self.judged and (hopeless or (slow and recent)):
             return True
-        due = max(self._judged, columns + 1) if slow else columns + max(1, round(blocks)) * self.width
+        due = max(self.judged, columns + 1) if slow else columns + max(1, round(blocks)) * self.width
         self.at, self._last = min(due, self.most), (columns, missed)
         return False
 
