@@ -69,7 +69,7 @@ def test_the_first_block_is_of_a_power_of_the_gram_matrix(powers, by_rows):
 @pytest.mark.parametrize("exponent", [0.5, 1.0])
 @pytest.mark.parametrize("rank", [48, 60, 64, 68, 76])
 def test_residuals_of_leading_vectors_do_not_hide_that_others_converge_later(rank, exponent, monkeypatch):
-    """Rounding alone keeps the norm of all residuals where the last are still above what they come down to."""
+    """Rounding keeps the norm of all residuals up while the last are above what they come down to."""
     tried = []
 
     def kept(*arguments, **options):
