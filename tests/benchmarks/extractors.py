@@ -198,7 +198,7 @@ def from_memory(pair, threads):
 
 
 def measured(pair):
-    """Return rows of ratios to the loop of SVDs, of processor time, too, seconds and errors; all in turns."""
+    """Return rows of ratios to the loop of SVDs, also of least and of processor times, seconds and errors."""
     torch.set_num_threads(1)
     with processes(2) as two, ThreadPoolExecutor(2) as threads:
         pools = {"2 threads": threads, "2 processes": two}
@@ -210,11 +210,11 @@ def measured(pair):
         whole = {way: pair.extract(way).relative_error for way in ("uniform", "adaptive")}
     rows = []
     for group, ways in groups.items():
-        rows.append([group, *[""] * 4])
-        for (name, _, factors), ((taken, _), (ratio, busy)) in zip(ways, found, strict=False):
+        rows.append([group, *[""] * 5])
+        for (name, _, factors), (taken, ratio, busy, least) in zip(ways, found, strict=False):
             way = "uniform" if "same" in name else "adaptive"
             error = pair.error(factors()) if factors else whole[way] if "extract" in name else None
             here = "" if "processes" in name else f"{busy:.2f}"
             shown = "" if error is None else f"{error:.6f}"
-            rows.append([name, f"{ratio:.2f}", here, f"{taken:.2f} s", shown])
+            rows.append([name, f"{ratio:.2f}", f"{least:.2f}", here, f"{taken:.2f} s", shown])
     return rows

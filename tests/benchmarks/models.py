@@ -91,6 +91,7 @@ def pair(folder):
     columns = [
         f"{len(found.updates)} matrices, rank {RANK}",
         "time / SVD",
+        "least times",
         "processor / SVD",
         "time",
         "error",
@@ -129,10 +130,10 @@ The encoder matrices of the pair of notebook 06, in float32. `extract` reads the
 measures what is left out and writes the adapter; hashes and what is left out have a thread beside the
 solver. mergekit is its command `mergekit-extract-lora`, called in this process. PEFT is the function that
 its `convert_to_lora` calls for every module. Both solve by `torch.linalg.svd`, and torch has one thread.
-Ratios are to a loop over `torch.linalg.svd` alone; those of processor time count all threads of the process,
-and hardly depend on what else the machine does. LAPACK's eigenvectors alone are those of the Gram matrices,
-in single precision: what `approximate` adds is the projection, the proof and the rest. Errors are relative
-to the norm of all these updates.
+Ratios are to a loop over `torch.linalg.svd` alone: medians over the turns, and that of the least times of all
+turns, which depends less on what else the machine does. Those of processor time count all threads of the
+process. LAPACK's eigenvectors alone are those of the Gram matrices, in single precision: what `approximate`
+adds is the projection, the proof and the rest. Errors are relative to the norm of all these updates.
 """
 
 

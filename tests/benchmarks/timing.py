@@ -61,7 +61,8 @@ def duels(calls):
 
 
 def turns(calls):
-    """Return of every call the medians of its time and its processor time, and of their ratios to the last.
+    """Return of every call the median of its time, the medians of the ratios of its time and its processor
+    time to those of the last call, and the ratio of the least times of both.
 
     All are called once a turn; there are 7 to 15 turns after one to warm up, by how long it took. Processor
     time is that of all threads of this process. It hardly depends on what else the machine does.
@@ -69,8 +70,10 @@ def turns(calls):
     first = sum(_both(call)[0] for call in calls)
     count = min(max(int(_patience * len(calls) / first), 7), 15)
     taken = np.array([[_both(call) for call in calls] for _ in range(count)])
-    ratios = np.median(taken / taken[:, -1:], axis=0)
-    return list(zip(np.median(taken, axis=0).tolist(), ratios.tolist(), strict=True))
+    time_ratios, busy_ratios = np.median(taken / taken[:, -1:], axis=0).T.tolist()
+    times = taken[..., 0]
+    least = times.min(axis=0) / times[:, -1].min()
+    return list(zip(np.median(times, axis=0).tolist(), time_ratios, busy_ratios, least.tolist(), strict=True))
 
 
 def _both(call):
