@@ -125,6 +125,8 @@ PARTS = (
          ("factors narrow, small", "factors narrow, decaying")),
     Part("looks", "convergence tested where it is expected", ((looks.Looks, "end", _eager),),
          ("factors power", "factors power, large", "factors narrow, decaying")),
+    Part("looks", "a first block of a higher power, and a sooner test",
+         ((looks, "_POWERS", 1), (looks, "_LATE_LOOK", 16)), ("factors narrow, small", "factors narrow, decaying")),
     Part("beyond", "the proof by norms", ((beyond, "beyond_by_norms", lambda *_: np.inf),),
          ("factors power", "factors power, large")),
     Part("beyond", "the Gram matrix of the rest only", ((leading, "ROWS_FROM", EVERYWHERE),),
