@@ -66,7 +66,7 @@ def each(name: str, count: int, *arguments: Arguments) -> int | None:
 
     Parameters are those of `prepared`.
     """
-    if count == 1:
+    if count == 1:  # nothing to prepare for others
         return call(name, *arguments)
     run = prepared(name, count, *arguments)
     return None if run is None else next(filter(None, map(run, range(count))), 0)

@@ -7,9 +7,7 @@ import math
 _LARGE = 1024  # sides from which on a product with twice as many columns takes hardly longer
 _FIRST_LOOK = 4  # blocks beyond the rank at which convergence is first tested ...
 _LATE_LOOK = 13  # columns, times 1 + its root: in single precision below `_LARGE`, where blocks cost less
-_POWERS = (
-    4  # times that the first block is multiplied by the matrix there, which costs less than another block
-)
+_POWERS = 4  # times that the first block is multiplied by the matrix there: products cost less than blocks
 _FIRST_RATE = 2.5  # decades that a block is expected to take off what is missed, before that was seen
 _JUDGED = 5  # blocks beyond twice the rank from which on slow convergence ends the iteration ...
 _MORE_BLOCKS = 8  # ... where more than so many are expected to be missing
