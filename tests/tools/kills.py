@@ -28,7 +28,7 @@ COMMANDS = [
 
 def write_pair(folder):
     rng = np.random.default_rng(0)
-    base = {f"layers.{k}.weight": rng.standard_normal((192, 128)).astype(np.float32) for k in range(40)}
+    base = {f"layers.{k}.weight": rng.standard_normal((384, 256)).astype(np.float32) for k in range(160)}
     tuned = {name: w + rng.standard_normal(w.shape).astype(np.float32) for name, w in base.items()}
     save_file(base, folder / "base.safetensors")
     save_file(tuned, folder / "tuned.safetensors")
