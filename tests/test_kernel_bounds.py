@@ -19,7 +19,7 @@ from lowrank_blocks.linalg import (
     tail_energy,
     values,
 )
-from lowrank_blocks.linalg.bounds import added, eigen_sum, gram_error
+from lowrank_blocks.linalg.bounds import added, eigen_sum, gram_error, largest_rounding
 from lowrank_blocks.linalg.energies import UNIT
 
 RANDOM = examples(40)
@@ -233,3 +233,11 @@ def test_the_surer_driver_takes_over(monkeypatch):
     monkeypatch.setattr(np.linalg, "svd", fail)
     made = lb.approximate(matrix, lb.Global(), 28)
     np.testing.assert_allclose(made.to_dense(), expected.to_dense(), atol=1e-13)
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (100, 4000), (384, 1536), (2048, 2048)], ids=str)
+@pytest.mark.parametrize("trace", [1.0, 1.5, 300.0])
+def test_the_rounding_of_one_eigenvalue_is_that_of_a_sum_of_one(shape, trace):
+    for largest in (0.0, 1e-3, 1.0):
+        of_sum = eigen_sum(np.array([largest**0.5]), trace, shape, 1)[0]
+        assert largest_rounding(largest, trace, shape) == pytest.approx(of_sum, rel=1e-14, abs=0)

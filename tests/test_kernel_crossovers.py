@@ -220,7 +220,7 @@ def test_products_piece_by_piece(count, dtype, turned, symmetric, monkeypatch):
     for uncopied, entries in ((7 * columns.size, 10**9), (10**9, 3 * count), (0, 0)):
         monkeypatch.setattr(gram, "_UNCOPIED", uncopied)
         monkeypatch.setattr(gram, "_ENTRIES", entries)
-        found = gram.times(matrix, columns, symmetric=symmetric)
+        found = gram.Product(matrix, columns, symmetric=symmetric)(columns)
         assert found.dtype == dtype
         np.testing.assert_array_equal(found, matrix @ columns)  # integers: exact in either precision
 

@@ -47,11 +47,9 @@ def gram(rows: NDArray[Any], *, both_halves: bool = False) -> NDArray[Any]:
     return product
 
 
-def times(
-    matrix: NDArray[Any], columns: NDArray[Any], *, symmetric: bool = False, out: NDArray[Any] | None = None
-) -> NDArray[Any]:
+def times(matrix: NDArray[Any], columns: NDArray[Any]) -> NDArray[Any]:
     """Return ``matrix @ columns``, as `Product` has it."""
-    return Product(matrix, columns, symmetric=symmetric)(columns, out)
+    return Product(matrix, columns)(columns)
 
 
 class Product:

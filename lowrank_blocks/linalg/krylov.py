@@ -176,7 +176,7 @@ def _rayleigh_ritz(
 def _krylov(source: Source, width: int, most: int, *, by_rows: bool, powers: int = 1) -> Iterator[Step]:
     """Yield orthonormal bases of a block Krylov space, each a block longer, and their images.
 
-    The first block is the span of as many powers of the Gram matrix times some columns.
+    The first block is spanned by a power of the Gram matrix times some columns.
 
     Up to rounding only the last two blocks of a basis overlap the image of its last block, so that no
     other part of the product of basis and images is computed.
