@@ -1,4 +1,4 @@
-"""Hashes and norms that are read in a thread beside the solver: right, never lost, and never left running."""
+"""Hashes and norms that are read in threads beside the solver: right, never lost, and never left running."""
 
 import hashlib
 import threading
@@ -30,8 +30,8 @@ def test_what_is_recorded_is_what_the_files_hold(tmp_path, monkeypatch):
     monkeypatch.setattr(beside, "_PIECE", 100)
     paths = write_pair(tmp_path)
     updates = iter_updates(*paths)
-    with beside.inputs_beside(updates) as reading:
-        found = reading.result()
+    with beside.inputs_beside(updates) as inputs_found:
+        found = inputs_found()
     for side, path in zip(("base", "tuned"), paths, strict=True):
         assert found.hashes[side] == {path.name: hashlib.sha256(path.read_bytes()).hexdigest()}
     assert found.norms.keys() == updates.skipped.keys()
@@ -54,7 +54,7 @@ def test_a_block_that_is_left_early_stops_the_reading(tmp_path, monkeypatch, err
 
     def slow(updates, name):
         asked.append(name)
-        assert len(readers()) == 1
+        assert threading.current_thread() in readers()
         begun.set()
         assert left.wait(60)
 
@@ -94,7 +94,7 @@ def test_a_file_is_not_hashed_to_its_end_once_the_block_is_left(tmp_path, monkey
 
     with pytest.raises(ZeroDivisionError):
         fails()
-    assert len(pieces) == 1
+    assert 1 <= len(pieces) <= 2  # one of each file
 
 
 def test_what_goes_wrong_beside_is_raised_and_finished_work_is_kept(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """Updates between checkpoints: what is read, and what is left out and why."""
 
 import json
+import pickle
 
 import ml_dtypes
 import numpy as np
@@ -22,7 +23,7 @@ KINDS = [
 ]
 
 
-@pytest.fixture(params=["safetensors", "shards", "folder", "npz", "npy"])
+@pytest.fixture(params=["safetensors", "shards", "folder", "npz", "npy", "bin"])
 def pair(request, tmp_path):
     """Write a base and a tuned checkpoint in every form; return their places."""
 
@@ -35,6 +36,10 @@ def pair(request, tmp_path):
             case "npz":
                 np.savez(tmp_path / f"{name}.npz", **tensors)
                 return tmp_path / f"{name}.npz"
+            case "bin":
+                torch = pytest.importorskip("torch")
+                torch.save({k: torch.from_numpy(a) for k, a in tensors.items()}, tmp_path / f"{name}.bin")
+                return tmp_path / f"{name}.bin"
             case "npy":
                 place.mkdir()
                 for key, array in tensors.items():
@@ -184,3 +189,11 @@ def test_updates_can_be_read_twice_and_leave_the_files_alone(tmp_path):
     first[:] = 0.0
     np.testing.assert_allclose(second, 1.0)
     assert [place.read_bytes() for place in places] == contents
+
+
+def test_another_process_gets_the_place_of_one_update_and_reads_it(pair):
+    before = {f"{k}.weight": normal(40, 30, seed=k) for k in range(20)}
+    after = {name: array + 1 for name, array in before.items()}
+    sent = pickle.dumps(lb.iter_updates(pair("base", before), pair("tuned", after)).only("7.weight"))
+    assert len(sent) < 2000
+    np.testing.assert_array_equal(pickle.loads(sent).read("7.weight"), after["7.weight"] - before["7.weight"])

@@ -15,27 +15,38 @@ from lowrank_blocks.checkpoints.tensors import Array, Checkpoint, CheckpointErro
 
 @final
 class TorchCheckpoint(Checkpoint):
-    """A state dict saved by torch, mapped into memory; anything but tensors is refused."""
+    """A state dict saved by torch, mapped into memory; anything but tensors is refused.
+
+    Another process gets the places of the files, and maps them itself.
+    """
 
     def __init__(self, path: Path, files: list[Path], config: Mapping[str, Any] | None = None) -> None:
         self.path, self.config = path, config or {}
         self.tensors: dict[str, TensorInfo] = {}
-        self._values: dict[str, Any] = {}
+        self._states: dict[Path, dict[str, Any]] = {}
         for file in files:
-            for name, value in _state(file).items():
+            for name, value in self._state(file).items():
                 dtype = str(value.dtype).removeprefix("torch.")
                 self.tensors[name] = TensorInfo(tuple(value.shape), dtype, file)
-                self._values[name] = value
 
     def read(self, name: str) -> Array:
         """Return a tensor in the type that the file stores."""
         import torch
 
-        value, dtype = self._values[name].contiguous(), self.tensors[name].dtype
+        info = self.tensors[name]
+        value, dtype = self._state(info.file)[name].contiguous(), info.dtype
         if dtype.startswith(("bfloat16", "float8")):
             raw = value.view(torch.int16 if dtype == "bfloat16" else torch.uint8).numpy()
             return np.asarray(raw.view(numpy_type(dtype, f"{self.path}: tensor {name!r}")))
         return np.asarray(value.numpy())
+
+    def _state(self, file: Path) -> dict[str, Any]:
+        if file not in self._states:
+            self._states[file] = _state(file)
+        return self._states[file]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_states": {}}
 
 
 def _state(file: Path) -> dict[str, Any]:

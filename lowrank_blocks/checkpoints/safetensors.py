@@ -6,9 +6,9 @@ import json
 import math
 import mmap
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Self, final
 
 import numpy as np
 
@@ -76,6 +76,12 @@ class SafetensorsCheckpoint(Checkpoint):
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         stored = np.frombuffer(mapped, dtype, math.prod(info.shape), self._offsets[name])
         return stored.reshape(info.shape)
+
+    def only(self, names: Iterable[str]) -> Self:
+        """Return the same with some of its tensors, and their places only."""
+        part = super().only(names)
+        part._offsets = {name: self._offsets[name] for name in part.tensors}
+        return part
 
 
 def numpy_type(name: str, where: str) -> np.dtype[Any]:

@@ -1,12 +1,12 @@
-"""What is recorded of the inputs, read in a thread of its own while the solver works."""
+"""What is recorded of the inputs, read in threads of their own while the solver works."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import threading
-from collections.abc import Iterator, Mapping
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,8 +34,8 @@ class Inputs:
 
 
 @contextlib.contextmanager
-def inputs_beside(updates: Updates) -> Iterator[Future[Inputs]]:
-    """Read the inputs in one thread, which has ended when the block is left, however that is left.
+def inputs_beside(updates: Updates) -> Iterator[Callable[[], Inputs]]:
+    """Read the inputs in two threads, which have ended when the block is left, however that is left.
 
     Parameters
     ----------
@@ -44,44 +44,42 @@ def inputs_beside(updates: Updates) -> Iterator[Future[Inputs]]:
 
     Yields
     ------
-    Future of Inputs
-        Its result raises what went wrong.
+    callable
+        Waits for the threads, and returns what they found; it raises what went wrong.
     """
-    reader = _Reader()
-    with ThreadPoolExecutor(1, "lowrank_blocks inputs") as pool:
-        try:
-            yield pool.submit(reader.inputs, updates, tuple(updates.skipped))
-        finally:
-            reader.stop.set()
-
-
-class _Reader:
-    """Reads until it is done, or until `stop` is set."""
-
-    def __init__(self) -> None:
-        self.stop = threading.Event()
-
-    def inputs(self, updates: Updates, names: tuple[str, ...]) -> Inputs:
+    stop = threading.Event()
+    with ThreadPoolExecutor(2, "lowrank_blocks inputs") as pool:
         sides = {"base": updates.base, "tuned": updates.tuned}
-        hashes = {side: self._hashes(checkpoint) for side, checkpoint in sides.items()}
-        norms = {}
-        for name in names:
-            self._go_on()
-            norms[name] = norm_of_difference(updates, name)
-        return Inputs(hashes, norms)
+        hashes = {side: pool.submit(_hashes, checkpoint, stop) for side, checkpoint in sides.items()}
+        norms = pool.submit(_norms, updates, tuple(updates.skipped), stop)
+        try:
+            yield lambda: Inputs({side: found.result() for side, found in hashes.items()}, norms.result())
+        finally:
+            stop.set()
 
-    def _hashes(self, checkpoint: Checkpoint) -> dict[str, str]:
-        files = sorted({info.file for info in checkpoint.tensors.values()})
-        return {file.name: self._hash(file) for file in files if file.is_file()}
 
-    def _hash(self, file: Path) -> str:
-        found, piece = hashlib.sha256(), memoryview(bytearray(_PIECE))
-        with file.open("rb", buffering=0) as stream:
-            while count := stream.readinto(piece):
-                self._go_on()
-                found.update(piece[:count])
-        return found.hexdigest()
+def _norms(updates: Updates, names: Sequence[str], stop: threading.Event) -> dict[str, float | None]:
+    norms = {}
+    for name in names:
+        _go_on(stop)
+        norms[name] = norm_of_difference(updates, name)
+    return norms
 
-    def _go_on(self) -> None:
-        if self.stop.is_set():
-            raise CancelledError
+
+def _hashes(checkpoint: Checkpoint, stop: threading.Event) -> dict[str, str]:
+    files = sorted({info.file for info in checkpoint.tensors.values()})
+    return {file.name: _hash(file, stop) for file in files if file.is_file()}
+
+
+def _hash(file: Path, stop: threading.Event) -> str:
+    found, piece = hashlib.sha256(), memoryview(bytearray(_PIECE))
+    with file.open("rb", buffering=0) as stream:
+        while count := stream.readinto(piece):
+            _go_on(stop)
+            found.update(piece[:count])
+    return found.hexdigest()
+
+
+def _go_on(stop: threading.Event) -> None:
+    if stop.is_set():
+        raise CancelledError

@@ -224,7 +224,7 @@ def extract(
     weights = plan.weights if plan else model_weights(row_weights, col_weights, updates)
     require_writable(folder, FILES)
     journal = None if isinstance(base, Mapping) or isinstance(tuned, Mapping) else Journal(folder)
-    with inputs_beside(updates) as reading:
+    with inputs_beside(updates) as inputs_found:
         solved = approximated(
             updates,
             structure,
@@ -236,7 +236,7 @@ def extract(
             journal=journal,
             weights=weights,
         )
-        inputs = reading.result()
+        inputs = inputs_found()
     made, plan = solved.made, solved.plan
     held = plain_norm(made)
     lost = left_out(updates, solved.reasons, held, inputs.norms)
