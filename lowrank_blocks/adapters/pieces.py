@@ -56,7 +56,8 @@ def pieces_of(approximation: Approximation) -> list[Piece]:
     for k, (block, (b, a)) in enumerate(layout.pieces(wide)):
         kept = b.any(axis=0) & a.any(axis=1)
         if kept.any():
-            piece = Piece(k, block.rows, block.cols, b[:, kept], a[kept])
+            b, a = (b, a) if kept.all() else (b[:, kept], a[kept])
+            piece = Piece(k, block.rows, block.cols, b, a)
             found.append(piece if layout.blocks_are_cells else replace(piece, slack=product_slack(piece)))
     return found
 
@@ -110,6 +111,8 @@ def rounding(exact: Piece, stored: Piece) -> float:
     a, a_exponent = _in_range(exact.a)
     b_stored, a_stored = scaled(stored.b, b_exponent), scaled(stored.a, a_exponent)
     b_moved, a_moved = b - b_stored, a - a_stored
+    if not b_moved.any() and not a_moved.any():
+        return 0.0
     if exact.rank >= min(len(b), a.shape[1]):
         moved = energy(b_moved @ a + b_stored @ a_moved)
         return math.ldexp(math.sqrt(moved), b_exponent + a_exponent)
