@@ -1,5 +1,7 @@
 """Sizes and ranks one below, at and one above every place where the method changes."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from kernel_cases import DOUBLE, each_block, gesvd_tails, rotated, true_residual
@@ -225,14 +227,22 @@ def test_products_piece_by_piece(count, dtype, turned, symmetric, monkeypatch):
         np.testing.assert_array_equal(found, matrix @ columns)  # integers: exact in either precision
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize(("count", "length"), [(2, 31_000), (4, 15_000), (8, 7_800), (16, 3_900), (8, 2_048)])
-def test_sums_of_equal_products_are_no_longer_than_is_charged(count, length, dtype):
-    """All their roundings go one way, so that longer rows must not be summed as one."""
-    matrix, columns = np.full((20, length), 0.7, dtype), np.full((length, count), 0.7, dtype)
-    exact = length * float(matrix[0, 0]) ** 2
-    off = np.abs(gram.times(matrix, np.asfortranarray(columns)).astype(np.float64) - exact).max() / exact
-    assert off <= added(length) * np.finfo(dtype).epsneg
+LONG = [(2, 31_000), (4, 15_000), (8, 7_800), (16, 3_900), (8, 2_048), (1, 15_600), (2, 900), (16, 970)]
+
+
+@pytest.mark.parametrize("dtypes", [(np.float32, np.float32), (np.float64,) * 2, (np.float32, np.float64)])
+@pytest.mark.parametrize("orders", ["CC", "CF", "FC", "FF"])
+@pytest.mark.parametrize(("count", "length"), LONG)
+@pytest.mark.parametrize("side", [20, 64, 341, 1030])
+def test_sums_of_equal_products_are_no_longer_than_is_charged(side, count, length, orders, dtypes):
+    """All their roundings go one way, so that what is summed as one must be known."""
+    matrix = np.full((side, length), 0.7, dtypes[0], order=orders[0])
+    columns = np.full((length, count), 0.7, dtypes[1], order=orders[1])
+    exact = Fraction(length) * Fraction(float(matrix[0, 0])) * Fraction(float(columns[0, 0]))
+    products = gram.times(matrix, columns)
+    assert products.dtype == dtypes[1]
+    off = max(abs(Fraction(float(value)) - exact) for value in np.unique(products)) / exact
+    assert off <= added(length, gram.longest_sum(matrix, columns)) * np.finfo(dtypes[1]).epsneg
 
 
 def test_uncovered_and_finite_slabs(monkeypatch):

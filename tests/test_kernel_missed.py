@@ -192,9 +192,9 @@ def test_where_the_product_in_single_precision_does_not_suffice_one_in_double_do
     values[16] = values[15] * (1 - gap)
     block = rotated(240, 250, values).astype(np.float32)
 
-    def kept(rows, *rest):
-        given.append(rows.dtype)
-        return missed.missed_beside(rows, *rest)
+    def kept(*arguments, **options):
+        given.append(options.get("dtype", np.float64))
+        return missed.missed_beside(*arguments, **options)
 
     monkeypatch.setattr(leading, "missed_beside", kept)
     assert lb.approximate(block, lb.Global(), rank=16).accuracy.methods == ("single",)
@@ -215,7 +215,7 @@ def test_all_vectors_of_a_cluster_take_part_in_the_proof(monkeypatch):
     assert lb.approximate(block, lb.Global(), rank=30).accuracy.methods == ("single",)
     ((_, part, _, beyond, options),) = given
     exact = np.linalg.svd(block.astype(np.float64), compute_uv=False) ** 2
-    assert options == {"of_next": True, "rank": 30}
+    assert options == {"of_next": True, "rank": 30, "dtype": np.float32}
     assert len(part.values) == 34
     assert 16 * 2.0**-24 * exact[0] <= beyond - exact[34] <= 1e-4 * exact[0]
 

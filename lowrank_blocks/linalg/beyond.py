@@ -58,7 +58,7 @@ def bound_beyond(source: Source, ritz: Ritz, question: Question, made: Leading) 
     for dtype, ceiling in choices:
         if ritz.suffices(ceiling, rest_rounding(ceiling, shape, dtype)):
             limit = float(source.squares(ceiling))
-            return beyond_rest(question.rows, made.part, made.error, question.norm, limit, dtype)
+            return beyond_rest(question.block, made.part, made.error, question.norm, limit, dtype)
     return math.inf
 
 
@@ -156,7 +156,7 @@ def next_rounding(values: Array, trace: float, shape: tuple[int, int], dtype: An
 
 
 def beyond_rest(
-    rows: Array, part: Projection, error: float, norm: float, ceiling: float, dtype: Any
+    rows: NDArray[Any], part: Projection, error: float, norm: float, ceiling: float, dtype: Any
 ) -> float:
     """Bound the eigenvalues on the complement of the basis of a part, by the Gram matrix of what it leaves.
 
@@ -165,7 +165,7 @@ def beyond_rest(
     Parameters
     ----------
     rows : (k, l) array
-        A block, smaller side first.
+        A block of float64 or float32, smaller side first.
     part : Projection
         Its projection on some columns.
     error, norm : float

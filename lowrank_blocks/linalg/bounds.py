@@ -121,13 +121,14 @@ def root(shape: tuple[int, ...]) -> float:
     return math.sqrt(shape[-2] + shape[-1] / _PANEL)
 
 
-def added(length: int) -> float:
+def added(length: int, together: int | None = None) -> float:
     """Bound the rounding of a sum of so many equal products, in units of UNIT times the sum.
 
     While a running sum has one exponent all its errors are equal, and may be half a last place. BLAS sums
-    panels of them.
+    panels of them, or so many `together`.
     """
-    return _EQUAL * (min(length, _PANEL) + length / _PANEL)
+    together = together or _PANEL
+    return _EQUAL * (min(length, together) + length / together)
 
 
 def eigen_sum(values: Values, trace: Any, shape: tuple[int, ...], count: Any) -> Any:

@@ -17,6 +17,7 @@ Array = NDArray[np.float64]
 UNIT = 2.0**-53
 _PIECE = 128  # squares that are summed as one; with more, numpy keeps Python's lock for blocks of 256 rows
 _PAIRWISE = 16.0  # error of numpy's pairwise sum of the pieces, in units of UNIT
+_SLAB = 1 << 16  # entries of float32 widened at a time: they stay in the cache
 _RUNNING = 256  # squares up to so many are summed one after another
 
 
@@ -36,9 +37,14 @@ def tail_rounding(tails: Array) -> Array:
     return (max(math.sqrt(tails.shape[-1]), _RUNNING / 2) + 4) * UNIT * tails
 
 
-def energy(matrix: Array) -> float:
-    """Return the sum of the squares of all entries, to within `energy_rounding`."""
-    return float(energies(matrix[None])[0])
+def energy(matrix: NDArray[Any]) -> float:
+    """Return the sum of the squares of all entries, float32 too, to within `energy_rounding`."""
+    if matrix.dtype == np.float64:
+        return float(energies(matrix[None])[0])
+    rows = matrix.T if by_columns(matrix) else matrix
+    count = max(1, _SLAB // rows.shape[1])
+    parts = (rows[i : i + count].astype(np.float64)[None] for i in range(0, len(rows), count))
+    return math.fsum(float(energies(part)[0]) for part in parts)
 
 
 def energies(stack: Array) -> Array:
@@ -67,7 +73,7 @@ def norm_rounding(norm: Any) -> Any:
     return energy_rounding(norm) / 2
 
 
-def by_columns(rows: Array) -> bool:
+def by_columns(rows: NDArray[Any]) -> bool:
     """Whether a block lies in memory column by column."""
     return rows.strides[0] < rows.strides[1]
 

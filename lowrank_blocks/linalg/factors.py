@@ -125,7 +125,8 @@ def _alone(
 ) -> Solved:
     """Solve a block by the cheapest method that can be proved right."""
     own = common_exponent(block)
-    rows, shift = scaled(flat(block), own), own - exponent
+    rows = flat(block).astype(np.float32, copy=False) if is_narrow(block.dtype) else scaled(flat(block), own)
+    shift = own - exponent
     if known is not None:
         known = Known(math.ldexp(known.error, -shift), math.ldexp(known.bound, -shift))
     question = Question(rows, rank, accuracy, known)
@@ -133,8 +134,7 @@ def _alone(
     if rank == 0 or norm == 0:
         zeros = np.zeros((len(rows), rank)), np.zeros((rank, rows.shape[1]))
         return _one(zeros, block, (norm, norm, norm_rounding(norm)), shift, exponent, "zero", single)
-    narrow = flat(block).astype(np.float32, copy=False) if is_narrow(block.dtype) else None
-    best = leading(question, narrow)
+    best = leading(question)
     part = best.part
     roots = np.ldexp(np.sqrt(part.values), own // 2)
     factors = part.basis * roots, roots[:, None] * part.rows

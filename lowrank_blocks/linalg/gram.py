@@ -21,6 +21,10 @@ _SUMMED = 1 << 14  # bytes of a row, summed as one by vectors of 64: as `bounds.
 _WIDTH = 64  # bytes of a column of few rows up to which that is faster ...
 _CACHED = 1 << 21  # ... or twice as many where the matrix has no more bytes than these
 _LEAST = 16  # rows at a time from which on it is faster
+_WIDENED = (
+    341  # rows of float32 widened at a time, unless no more than _UNCOPIED allows make for at least ...
+)
+_WIDENED_LEAST = 32  # ... so many
 _SLAB = 1 << 17  # entries of a residual made at a time: they stay in the cache
 
 
@@ -48,8 +52,37 @@ def gram(rows: NDArray[Any], *, both_halves: bool = False) -> NDArray[Any]:
 
 
 def times(matrix: NDArray[Any], columns: NDArray[Any]) -> NDArray[Any]:
-    """Return ``matrix @ columns``, as `Product` has it."""
-    return Product(matrix, columns)(columns)
+    """Return ``matrix @ columns``, as `Product` has it; float32 is widened for columns of float64."""
+    if matrix.dtype == columns.dtype:
+        return Product(matrix, columns)(columns)
+    few = np.ascontiguousarray(columns).T  # faster where rows of the matrix are contiguous
+    product = np.empty((len(few), len(matrix)))
+    size = _UNCOPIED // max(few.size, 1) if few.shape[1] * few.itemsize <= _SUMMED else 0
+
+    def fill(panel: slice) -> None:
+        np.matmul(few, matrix[panel].astype(np.float64).T, out=product[:, panel])
+
+    parallel(fill, panels(len(matrix), size if size >= _WIDENED_LEAST else _WIDENED))
+    return product.T
+
+
+def longest_sum(matrix: NDArray[Any], columns: NDArray[Any]) -> int | None:
+    """Return how many products `times` may add one after another, or None: no more than a panel of BLAS has.
+
+    Where OpenBLAS copies nothing, as for a single column, it adds all of them so, unless they are contiguous
+    and make up vectors.
+    """
+    alike = matrix.dtype == columns.dtype
+    least = _TALL_PANEL // 2 if alike else _WIDENED_LEAST  # rows of a panel, where there are several
+    small = columns.shape[1] == 1 or min(len(matrix), least) * columns.size <= _UNCOPIED
+    in_vectors = alike and _in_vectors(columns.T, matrix)
+    return matrix.shape[1] if small and not in_vectors else None
+
+
+def _in_vectors(few: NDArray[Any], matrix: NDArray[Any]) -> bool:
+    """Whether BLAS adds the products of a row of each by vectors, no more of these than of a panel."""
+    contiguous = matrix.strides[1] == few.strides[1] == few.itemsize
+    return contiguous and few.shape[1] * few.itemsize <= _SUMMED
 
 
 class Product:
@@ -102,13 +135,13 @@ def _piece(few: NDArray[Any], matrix: NDArray[Any]) -> int:
     """
     if len(few) * few.itemsize > (2 * _WIDTH if matrix.nbytes <= _CACHED else _WIDTH):
         return 0
-    if not matrix.strides[1] == few.strides[1] == few.itemsize or few.shape[1] * few.itemsize > _SUMMED:
+    if not _in_vectors(few, matrix):
         return 0
     piece = min(_UNCOPIED // max(few.size, 1), _ENTRIES // max(len(few), 1))
     return piece if piece >= _LEAST else 0
 
 
-def residual_norm(rows: Array, basis: Array, coordinates: Array) -> float:
+def residual_norm(rows: NDArray[Any], basis: Array, coordinates: Array) -> float:
     """Return ``||rows - basis @ coordinates||_F`` without forming the difference at once."""
     if by_columns(rows):
         rows, basis, coordinates = rows.T, coordinates.T, basis.T
@@ -120,15 +153,17 @@ def residual_norm(rows: Array, basis: Array, coordinates: Array) -> float:
     return float(np.sqrt(np.sum(parallel(left, parts))))
 
 
-def residual(rows: Array, basis: Array, coordinates: Array) -> Array:
-    """Return ``rows - basis @ coordinates``, in the order of the rows."""
+def residual(rows: NDArray[Any], basis: Array, coordinates: Array) -> Array:
+    """Return ``rows - basis @ coordinates`` in float64, in the order of the rows, which may be of float32."""
     if by_columns(rows):
         return residual(rows.T, coordinates.T, basis.T).T
     product = basis @ coordinates
-    return np.subtract(rows, product, out=product)
+    return np.asarray(np.subtract(rows, product, out=product))
 
 
-def residual_in(rows: Array, basis: Array, coordinates: Array, exponent: int, dtype: Any) -> NDArray[Any]:
+def residual_in(
+    rows: NDArray[Any], basis: Array, coordinates: Array, exponent: int, dtype: Any
+) -> NDArray[Any]:
     """Return ``(rows - basis @ coordinates) / 2**exponent`` in a precision, in the order of the rows."""
     if by_columns(rows):
         return residual_in(rows.T, coordinates.T, basis.T, exponent, dtype).T

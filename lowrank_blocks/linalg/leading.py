@@ -44,26 +44,24 @@ _NOISE = 2.0**-22  # of the largest value: what rounding makes of zero in single
 _RELIABLE = 1e-6  # squares, relative to the largest, whose vectors a Gram matrix resolves well
 
 
-def leading(question: Question, narrow: NDArray[np.float32] | None = None) -> Leading:
+def leading(question: Question) -> Leading:
     """Return the best approximation of a block with a proof of its excess.
 
     Parameters
     ----------
     question : Question
-        A block that is not zero, and a rank from 1 on.
-    narrow : (k, l) array, optional
-        The same block in float32, where it is no less exact.
+        A block that is not zero, and a rank from 1 on. One in float32 is tried in single precision first.
     """
-    rows, rank = question.rows, question.rank
-    if len(rows) < SVD_BELOW or rank == len(rows):
-        return _by_svd(rows, rank)
-    source = Source(rows, question.norm**2)
+    block, rank = question.block, question.rank
+    if len(block) < SVD_BELOW or rank == len(block):
+        return _by_svd(question.rows, rank)
     found = None
-    if narrow is not None:
-        found = _by_single(question, Source.moderate(narrow, question.norm**2))
+    if block.dtype == np.float32:
+        found = _by_single(question, Source.moderate(block, question.norm**2))
     if found is None:
-        found = _by_lanczos(question, source)
-    return found or _by_gram(question, source.gram)
+        source = Source(question.rows, question.norm**2)
+        found = _by_lanczos(question, source) or _by_gram(question, source.gram)
+    return found
 
 
 def _by_single(question: Question, source: Source) -> Leading | None:
@@ -178,10 +176,10 @@ def _missed(
 ) -> float:
     """Return `missed_beside` by the cheapest product: in single precision, if it suffices for this error."""
     if source.single and source.exponent == 0:
-        found = missed_beside(source.rows, part, question.norm, beyond, **which)
+        found = missed_beside(question.block, part, question.norm, beyond, dtype=np.float32, **which)
         if found <= question.tolerance * question.norm * error:  # half of what may be missed
             return found
-    return missed_beside(question.rows, part, question.norm, beyond, **which)
+    return missed_beside(question.block, part, question.norm, beyond, **which)
 
 
 def _by_deflation(question: Question, squares: Array, vectors: Array) -> Leading | None:

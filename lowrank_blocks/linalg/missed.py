@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lowrank_blocks.linalg.bounds import added, lapack_norm, residual_rounding
 from lowrank_blocks.linalg.energies import UNIT
-from lowrank_blocks.linalg.gram import times
+from lowrank_blocks.linalg.gram import longest_sum, times
 from lowrank_blocks.linalg.projection import Projection
 from lowrank_blocks.linalg.sources import unit
 
@@ -53,14 +53,14 @@ def missed_beside(
     *,
     of_next: bool = False,
     rank: int | None = None,
+    dtype: Any = np.float64,
 ) -> float:
     """Bound the energy that the leading values of a part of a (k, l) block miss.
 
     Parameters
     ----------
     rows : (k, l) array
-        The block, of float64 or float32: the precision of a product that shows how far columns are from
-        eigenvectors.
+        The block, of float64 or float32.
     part : Projection
         Its projection on some columns.
     norm : float
@@ -71,11 +71,15 @@ def missed_beside(
         Whether `beyond` bounds instead the eigenvalue that follows as many as there are columns.
     rank : int, optional
         How many values; by default all that the part has.
+    dtype : dtype, optional
+        Precision of the product that shows how far columns are from eigenvectors: no less than the block's.
     """
     squares, top = np.square(part.values), float(part.values[0])
-    beside = times(rows, part.rows.T.astype(rows.dtype, copy=False)) - part.basis * part.values
-    units = residual_rounding(0.0, norm, len(squares)) / UNIT + (added(rows.shape[1]) + 1) * part.values
-    lengths = np.sqrt(np.einsum("ij,ij->j", beside, beside)) + unit(rows.dtype) * units
+    columns = part.rows.T.astype(dtype, copy=False)
+    beside = times(rows, columns) - part.basis * part.values
+    alike = added(rows.shape[1], longest_sum(rows, columns))
+    units = residual_rounding(0.0, norm, len(squares)) / UNIT + (alike + 1) * part.values
+    lengths = np.sqrt(np.einsum("ij,ij->j", beside, beside)) + unit(dtype) * units
     coupled = lengths * part.values
     if of_next:
         beyond += float(np.linalg.norm(coupled))

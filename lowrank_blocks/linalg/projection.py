@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,8 +45,8 @@ class Projection:
         return Projection(self.basis[:, :count], self.values[:count], self.rows[:count], self.skew)
 
 
-def projected(block: Array, vectors: Array) -> Projection:
-    """Project a block on the span of orthonormal columns."""
+def projected(block: NDArray[Any], vectors: Array) -> Projection:
+    """Project a block, of float64 or float32, on the span of orthonormal columns."""
     rotation, values, rows, skew = _svd_of_few(times(block.T, vectors).T)
     return Projection(vectors @ rotation, values, rows, skew)
 
@@ -77,7 +78,7 @@ def _alike(squares: Array) -> bool:
     return bool(0 < squares.max() <= _ALIKE * squares.min())
 
 
-def coupling(block: Array, part: Projection) -> float:
+def coupling(block: NDArray[Any], part: Projection) -> float:
     """Return the norm of C, where the block is ``[[S, 0], [C, H]]`` and the part ``[[S, 0], [0, 0]]``.
 
     The bases begin with those of the part. Without C the singular values of the block would be those

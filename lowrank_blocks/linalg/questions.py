@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,8 +65,8 @@ class Question:
 
     Parameters
     ----------
-    rows : (k, l) array
-        Block, ``k <= l``, whose squares neither overflow nor vanish.
+    block : (k, l) array
+        Of float64 or float32, ``k <= l``; its squares neither overflow nor vanish.
     rank : int
         At most k.
     tolerance : float
@@ -73,9 +75,19 @@ class Question:
         The least error; without it the excess is proved from the factors alone.
     """
 
-    def __init__(self, rows: Array, rank: int, tolerance: float, known: Known | None = None) -> None:
-        self.rows, self.rank, self.tolerance, self.known = rows, rank, tolerance, known
-        self.norm = math.sqrt(energy(rows))
+    def __init__(self, block: NDArray[Any], rank: int, tolerance: float, known: Known | None = None) -> None:
+        self.block, self.rank, self.tolerance, self.known = block, rank, tolerance, known
+        self.norm = math.sqrt(energy(block))
+
+    @cached_property
+    def rows(self) -> Array:
+        """The block in float64; of one in float32 a proof in single precision needs none of it."""
+        return self.block.astype(np.float64, copy=False)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Shape of the block."""
+        return self.block.shape[0], self.block.shape[1]
 
     def certified(
         self, vectors: Array, method: str, missed: Callable[[Leading, Projection], float]
@@ -86,7 +98,7 @@ class Question:
         missed, from that part and all columns. It is called only if no other proof suffices, as it may
         cost most.
         """
-        whole = projected(self.rows, vectors)
+        whole = projected(self.block, vectors)
         made = self._measured(whole.leading(self.rank), method)
         excess = min(made.error, self._against_known(made.error), self.by_coupling(made))
         if excess + made.excess > self.tolerance * self.norm:
@@ -96,7 +108,7 @@ class Question:
 
     def project(self, vectors: Array, method: str) -> Leading:
         """Project the block on orthonormal columns."""
-        return self._measured(projected(self.rows, vectors), method)
+        return self._measured(projected(self.block, vectors), method)
 
     def _measured(self, part: Projection, method: str) -> Leading:
         """Return a part with its error.
@@ -108,7 +120,7 @@ class Question:
         rounding = _excess(left, self._energy_rounding(part, skew))
         if rounding <= _SPARE * self.tolerance * self.norm:
             return Leading(part, math.sqrt(left), rounding, method)
-        error = residual_norm(self.rows, part.basis, part.values[:, None] * part.rows)
+        error = residual_norm(self.block, part.basis, part.values[:, None] * part.rows)
         rounding = residual_rounding(error, self.norm, len(part.values))
         return Leading(part, error, self.norm * skew + rounding, method)
 
@@ -120,11 +132,11 @@ class Question:
 
     def missed(self, error: float, squares: Array) -> float:
         """Bound the energy missed by factors that leave this error, from the leading eigenvalues."""
-        return float(energy_missed(error, self.norm**2, squares, self.rows.shape, self.rank))
+        return float(energy_missed(error, self.norm**2, squares, self.shape, self.rank))
 
     def slack(self, squares: Array) -> float:
         """Bound what rounding adds to the energy of leading eigenvalues."""
-        return float(leading_sum(self.norm**2, squares, self.rows.shape, self.rank))
+        return float(leading_sum(self.norm**2, squares, self.shape, self.rank))
 
     def is_too_fine(self, squares: Array) -> bool:
         """Whether these eigenvalues leave more than rounding, but too little for a Gram matrix to resolve."""
@@ -140,8 +152,8 @@ class Question:
         """
         if made.part.values[-1] < made.error:
             return np.inf
-        rounding = float(lapack_norm(self.norm, self.rows.shape)) + 2 * made.part.skew * self.norm
-        return 2 * (coupling(self.rows, made.part) + rounding)
+        rounding = float(lapack_norm(self.norm, self.shape)) + 2 * made.part.skew * self.norm
+        return 2 * (coupling(self.block, made.part) + rounding)
 
     def _against_known(self, error: float) -> float:
         return max(0.0, error - self.known.error + self.known.bound) if self.known else np.inf

@@ -55,7 +55,7 @@ def _plain_residual_norm(rows, basis, coordinates):
 
 def _missed_in_double(question, source, error, part, beyond, **which):
     """Stand for `_missed`."""
-    return leading.missed_beside(question.rows, part, question.norm, beyond, **which)
+    return leading.missed_beside(question.block, part, question.norm, beyond, **which)
 
 
 def _eager(self, columns, missed, goal, *, hopeless, end=looks.Looks.end):
