@@ -12,7 +12,7 @@ from registry import examples
 
 import lowrank_blocks as lb
 from lowrank_blocks.linalg import bounds, lapack, leading, missed, questions
-from lowrank_blocks.linalg.projection import projected
+from lowrank_blocks.linalg.projection import Projection, projected
 
 RANDOM = examples(60)
 
@@ -243,3 +243,17 @@ def test_the_excess_of_an_error_is_what_missed_energy_takes_off_it(energy):
     expected = np.sqrt(0.25) - least if energy < 0.25 else np.sqrt(energy)
     assert questions._excess(0.25, energy) == pytest.approx(expected, rel=1e-6)
     assert bounds.error_of_root(np.array([0.25]), np.array([energy]))[0] == questions._excess(0.25, energy)
+
+
+def test_products_that_blas_sums_as_one_are_charged_for_all_their_length():
+    """Where entries are equal, the roundings are, too; contiguous ones are added by vectors."""
+    value = 0.75 * np.sqrt(64 * 4000)
+    part = Projection(np.full((64, 1), 1 / 8), np.array([value]), np.full((1, 4000), 4000**-0.5))
+    by_columns, by_rows = (
+        missed.missed_beside(
+            np.full((64, 4000), 0.75, np.float32, order=order), part, value, 0.0, dtype=np.float32
+        )
+        for order in "FC"
+    )
+    assert (0.375 * 256 * 2.0**-24 * value) ** 2 <= by_rows < by_columns
+    assert by_columns >= (0.375 * 4000 * 2.0**-24 * value) ** 2
