@@ -15,6 +15,7 @@ from lowrank_blocks.checkpoints.updates import Updates, iter_updates
 from lowrank_blocks.models.journal import Journal
 from lowrank_blocks.models.spectra import SpectraJob
 from lowrank_blocks.models.work import gathered
+from lowrank_blocks.solver.direct import LeadingFactors
 
 SHAPES = {"a.query.weight": (96, 128), "b.query.weight": (200, 80), "c.query.weight": (80, 80)}
 
@@ -136,19 +137,42 @@ def test_factors_come_out_of_the_journal_as_they_went_in(tmp_path, structure):
     change = rng.standard_normal((80, 66)).astype(np.float32)
     updates = iter_updates({"a": np.zeros((80, 66), np.float32)}, {"a": change})
     job, journal = SpectraJob(updates, (structure,), (2.0,), with_factors=True), Journal(tmp_path)
-    ((found,),) = gathered([job], journal=journal)
+    ((found,),) = gathered([job])
     ((again,),) = gathered([job], journal=journal)
-    assert found.leading is not None
+    assert found.factors is not None
     for name in ("costs", "left", "ceilings"):
         assert getattr(found, name).tobytes() == getattr(again, name).tobytes()
     assert found.values.flat.tobytes() == again.values.flat.tobytes()
     assert (found.unit, found.outside) == (again.unit, again.outside)
     ranks = (np.asarray(found.values.lengths) - 1).tolist()
-    here, there = found.leading.truncate(ranks), again.leading.truncate(ranks)
+    here, there = found.factors.truncate(ranks), again.factors.truncate(ranks)
     assert here.accuracy == there.accuracy
     assert (here.error, here.relative_error) == (there.error, there.relative_error)
     for pair, other in zip(here.factors, there.factors, strict=True):
         assert [f.tobytes() for f in pair] == [f.tobytes() for f in other]
+
+
+def test_factors_that_the_journal_holds_are_not_held_in_memory(tmp_path):
+    change = np.random.default_rng(0).standard_normal((80, 66))
+    updates = iter_updates({"a": np.zeros((80, 66))}, {"a": change})
+    job, journal = SpectraJob(updates, (lb.Global(),), (2.0,), with_factors=True), Journal(tmp_path)
+    for _ in range(2):  # written, and found
+        ((held,),) = gathered([job], journal=journal)
+        assert not any(isinstance(getattr(held, name), LeadingFactors) for name in vars(held))
+        assert isinstance(held.factors, LeadingFactors)
+    journal.close()
+    assert held.factors is None
+
+
+def test_factors_that_the_journal_has_lost_are_computed_anew(tmp_path, reads, monkeypatch):
+    updates = write_pair(tmp_path)
+    monkeypatch.setattr(Journal, "read", lambda *_: None)
+    made = lb.extract(*sides(tmp_path), tmp_path / "out", structure=lb.Global(), rank=4)
+    assert reads == dict.fromkeys(SHAPES, 2)
+    for name, dW in updates.items():
+        least = np.linalg.norm(np.linalg.svd(dW, compute_uv=False)[made.plan.ranks[name] :])
+        error = np.linalg.norm(dW - stored(tmp_path / "out", name))
+        assert error == pytest.approx(least, abs=1e-7 * np.linalg.norm(dW))
 
 
 def test_spectra_with_factors_are_another_entry_of_the_journal():

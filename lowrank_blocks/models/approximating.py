@@ -58,10 +58,10 @@ def approximated(
     One structure with ranks across the model needs one pass over the files: its factors are computed with
     the values, as deep as the budget may need, and cut where the ranks are known.
     """
-    leading = {}
+    cut = None
     if plan is None and ranks == "adaptive":
         several = as_structures(structure)
-        known = model_spectra(
+        spectra = model_spectra(
             updates,
             several,
             budget=budget,
@@ -71,13 +71,13 @@ def approximated(
             with_factors=len(several) == 1,
             weights=weights,
         )
-        plan = planned(known, known.budget(budget, rank))
-        leading = known.leading
+        plan = planned(spectra, spectra.budget(budget, rank))
+        cut = spectra.cut if len(several) == 1 else None
     structures, wanted = _chosen(updates, structure, plan, budget, rank)
     for name, chosen in structures.items():
         _require_fit(weights, name, chosen, updates.shape(name))
     made, failed = factored(
-        updates, structures, wanted, leading=leading, weights=weights, executor=executor, journal=journal
+        updates, structures, wanted, weights=weights, executor=executor, journal=journal, cut=cut
     )
     failed = (dict(plan.failed) if plan else {}) | failed
     planned_not = {} if plan is None else dict.fromkeys(updates.names, "not in the plan") | plan.skipped

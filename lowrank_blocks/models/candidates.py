@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -49,8 +49,8 @@ class Candidate(ReadOnly):
         Where the blocks are; None if only spectra were given.
     parts : Decomposition or None
         Where the factors come from, if the matrix is at hand.
-    leading : LeadingFactors or None
-        What factors are cut from, if they were computed with the values.
+    leading : LeadingFactors or callable or None
+        What factors are cut from, if they were computed with the values; or what reads them, see `factors`.
     """
 
     values: Ragged
@@ -61,7 +61,13 @@ class Candidate(ReadOnly):
     ceilings: Floats
     structure: Structure | None = None
     parts: Decomposition | None = field(default=None, repr=False)
-    leading: LeadingFactors | None = field(default=None, repr=False)
+    leading: LeadingFactors | Callable[[], LeadingFactors | None] | None = field(default=None, repr=False)
+
+    @property
+    def factors(self) -> LeadingFactors | None:
+        """What factors are cut from, perhaps read anew; None if there is nothing, or no longer."""
+        known = self.leading
+        return known if known is None or isinstance(known, LeadingFactors) else known()
 
     @property
     def complete(self) -> bool:

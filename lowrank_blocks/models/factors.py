@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import astuple, dataclass, replace
 from typing import Any
@@ -21,12 +21,13 @@ from lowrank_blocks.models.weighing import ModelWeights, weights_key
 from lowrank_blocks.models.work import Failure, Job, gathered
 from lowrank_blocks.solver.approximation import Approximation
 from lowrank_blocks.solver.calls import approximate
-from lowrank_blocks.solver.direct import LeadingFactors
 from lowrank_blocks.solver.plain import Plain
 from lowrank_blocks.solver.weighted import decompose_weighted
 from lowrank_blocks.solver.weights import Weights
 from lowrank_blocks.structures.base import Structure
 from lowrank_blocks.structures.checked import laid_out
+
+Cut = Callable[[str, tuple[int, ...]], Approximation | None]
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def factored(
     structures: Mapping[str, Structure],
     ranks: Mapping[str, tuple[int, ...]],
     *,
-    leading: Mapping[str, LeadingFactors] | None = None,
+    cut: Cut | None = None,
     weights: ModelWeights | None = None,
     executor: Executor | None = None,
     journal: Journal | None = None,
@@ -142,15 +143,16 @@ def factored(
         Holds them.
     structures, ranks : dict by name
         Structure of every matrix, and the rank of each of its blocks.
-    leading : dict by name, optional
-        Factors that are known. Where their ranks suffice, the matrix is not read again.
+    cut : callable, optional
+        Returns the approximation of a matrix at some ranks from factors that are known, if these suffice. The
+        matrix is then not read again.
     weights : ModelWeights, optional
         Of some matrices, whose approximations are then the best in the weighted norm.
     executor, journal : optional
         Where it is done, and what was done before; see `gathered`.
     """
-    known = leading or {}
-    made = {name: known[name].truncate(ranks[name]) for name in known if known[name].reaches(ranks[name])}
+    known = {name: cut(name, own) for name, own in ranks.items()} if cut else {}
+    made = {name: approximation for name, approximation in known.items() if approximation is not None}
     jobs = [
         FactorJob(updates.only(name), structures[name], ranks[name], weights and weights.only(name))
         for name in ranks

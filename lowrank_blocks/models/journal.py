@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import json
+import math
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.lib.format import read_array, write_array
 from numpy.typing import NDArray
 
 Arrays = Mapping[str, NDArray[np.float64] | NDArray[np.int64]]
@@ -24,17 +25,18 @@ _HEADER = _FIELDS.size + 32  # and the SHA-256 of these three
 
 
 class _Place(NamedTuple):
-    """Where the content of an entry is."""
+    """Where the content of an entry is; the digest of one that was found, and may be damaged."""
 
     start: int
     length: int
-    digest: bytes
+    digest: bytes | None
 
 
 class Journal:
     """Arrays by key in one file, entry after entry. A file for each takes longer to write and to remove.
 
-    The content of an entry is the names, then every array as in an .npy file. An entry that was not written
+    The content of an entry is a line of JSON, with the name, type and shape of every array, and their bytes.
+    It is read faster than .npy files are. An entry that was not written
     to its end is overwritten by the next one. For one run at a time.
 
     Parameters
@@ -59,24 +61,24 @@ class Journal:
             with self.path.open("rb") as file:
                 file.seek(place.start)
                 content = file.read(place.length)
-            if _digest(content) != place.digest:
+            if place.digest is not None and _digest(content) != place.digest:
                 return None
-            stored = io.BytesIO(content)
-            names = read_array(stored, allow_pickle=False).tolist()
-            return {name: read_array(stored, allow_pickle=False) for name in names}
-        except (OSError, ValueError):
+            return dict(_arrays(content))
+        except (OSError, ValueError, TypeError):
             return None
 
     def write(self, key: str, arrays: Arrays) -> None:
         """Keep arrays under a key."""
         entry = io.BytesIO()
         entry.seek(_HEADER)
-        for array in (np.array(list(arrays), dtype=np.str_), *arrays.values()):
-            write_array(entry, array, allow_pickle=False)
+        stored = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        kinds = [(name, array.dtype.str, array.shape) for name, array in stored.items()]
+        entry.write(json.dumps(kinds).encode() + b"\n")
+        for array in stored.values():
+            entry.write(array.tobytes())
         whole, own = entry.getbuffer(), _digest(key.encode())
         content = whole[_HEADER:]
-        place = _Place(self._end + _HEADER, len(content), _digest(content))
-        fields = _FIELDS.pack(own, place.length, place.digest)
+        fields = _FIELDS.pack(own, len(content), _digest(content))
         whole[:_HEADER] = fields + _digest(fields)
         if self._end == 0:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -84,13 +86,23 @@ class Journal:
             file.seek(self._end)
             file.write(whole)
             file.truncate()
-        self._places[own], self._end = place, self._end + len(whole)
+        self._places[own] = _Place(self._end + _HEADER, len(content), None)
+        self._end += len(whole)
 
     def close(self) -> None:
         """Remove the journal: the results that it leads to are written."""
         with contextlib.suppress(OSError):
             self.path.unlink()
         self._places, self._end = {}, 0
+
+
+def _arrays(content: bytes) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Yield the arrays that the content of an entry holds, by name, as read-only views."""
+    end = content.index(b"\n") + 1
+    for name, kind, shape in json.loads(content[:end]):
+        array = np.frombuffer(content, np.dtype(kind), math.prod(shape), end)
+        yield name, array.reshape(shape)
+        end += array.nbytes
 
 
 def _entries(path: Path) -> tuple[dict[bytes, _Place], int]:

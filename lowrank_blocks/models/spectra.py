@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from lowrank_blocks.models.journal import Arrays, Journal
 from lowrank_blocks.models.packing import packed_leading, unpacked_leading
 from lowrank_blocks.models.weighing import NO_ERROR, ModelWeights, require_fit, weights_key
 from lowrank_blocks.models.work import Failure, Job, gathered
+from lowrank_blocks.solver.approximation import Approximation
 from lowrank_blocks.solver.direct import LeadingFactors
 from lowrank_blocks.solver.weighted import decompose_weighted
 from lowrank_blocks.solver.weights import Weights
@@ -84,13 +85,27 @@ class SpectraJob(Job[Candidates]):
         """Return the candidates as arrays."""
         return {f"{k} {name}": a for k, c in enumerate(result) for name, a in _packed(c).items()}
 
+    def kept(self, result: Candidates, key: str, journal: Journal) -> Candidates:
+        """Return the candidates without their factors, which the journal holds: all of them may be large."""
+        return tuple(
+            c if c.leading is None else replace(c, leading=partial(self._factors, key, journal, k))
+            for k, c in enumerate(result)
+        )
+
+    def _factors(self, key: str, journal: Journal, place: int) -> LeadingFactors | None:
+        """Return factors from the journal; None if it no longer holds them."""
+        arrays, structure = journal.read(key), self.structures[place]
+        if arrays is None:
+            return None
+        layout = laid_out(structure, self.updates.shape(self.name))
+        return unpacked_leading(_of(arrays, place), structure, layout)
+
     def unpacked(self, arrays: Arrays) -> Candidates:
         """Return the candidates that arrays hold."""
         found = []
         for k, structure in enumerate(self.structures):
-            own = {name.split(" ", 1)[1]: a for name, a in arrays.items() if name.startswith(f"{k} ")}
             layout = laid_out(structure, self.updates.shape(self.name))
-            found.append(_unpacked(own, structure, layout))
+            found.append(_unpacked(_of(arrays, k), structure, layout))
         return tuple(found)
 
 
@@ -103,9 +118,15 @@ def _deepened(old: Candidate, new: Candidate) -> Candidate:
     return new if new.leading is not None else replace(new, leading=old.leading)
 
 
+def _of(arrays: Arrays, place: int) -> dict[str, Any]:
+    """Return the arrays of one candidate."""
+    return {name.split(" ", 1)[1]: a for name, a in arrays.items() if name.startswith(f"{place} ")}
+
+
 def _packed(c: Candidate) -> dict[str, Any]:
-    if c.leading is not None:
-        return packed_leading(c.leading)
+    factors = c.factors
+    if factors is not None:
+        return packed_leading(factors)
     numbers = np.array([float(c.unit), c.outside])
     values = {"values": c.values.flat, "lengths": c.values.lengths, "numbers": numbers}
     return values | {"costs": c.costs, "left": c.left, "ceilings": c.ceilings}
@@ -186,10 +207,13 @@ class ModelSpectra:
         """Return the budget, or that of a global rank of all matrices that can be used."""
         return as_budget(budget, rank, sum(sum(self.updates.shape(name)) for name in self.candidates))
 
-    @property
-    def leading(self) -> dict[str, LeadingFactors]:
-        """The factors of matrices with one candidate that were kept."""
-        return {name: c.leading for name, (c, *_) in self.candidates.items() if c.leading is not None}
+    def cut(self, name: str, ranks: Sequence[int]) -> Approximation | None:
+        """Return the approximation of these ranks from factors that were kept, if they have as many.
+
+        The matrix has one candidate.
+        """
+        factors = self.candidates[name][0].factors
+        return factors.truncate(ranks) if factors is not None and factors.reaches(ranks) else None
 
     def deepen(self, lacking: Mapping[str, Sequence[Structure]]) -> None:
         """Compute more values of some candidates.

@@ -63,6 +63,18 @@ class Job(ABC, Generic[Result]):
             If they do not hold one.
         """
 
+    def kept(self, result: Result, key: str, journal: Journal) -> Result:
+        """Return what is held of a result that the journal holds under a key: by default all of it."""
+        return result
+
+    def recalled(self, key: str, journal: Journal) -> Result | None:
+        """Return what the journal holds under the key of this job; None if there is nothing whole."""
+        arrays = journal.read(key)
+        try:
+            return None if arrays is None else self.unpacked(arrays)
+        except (KeyError, ValueError, IndexError):
+            return None
+
 
 def gathered(
     jobs: Sequence[Job[Result]],
@@ -93,27 +105,21 @@ def gathered(
 
     results: dict[int, Result | Failure] = {}
     keys = [] if journal is None else [job.key for job in jobs]
-    for i, key in enumerate(keys):
-        known = _recalled(jobs[i], key, journal)
-        if known is not None:
-            results[i] = known
+    if journal is not None:
+        for i, (job, key) in enumerate(zip(jobs, keys, strict=True)):
+            known = job.recalled(key, journal)
+            if known is not None:
+                results[i] = job.kept(known, key, journal)
     open_jobs = {i: job for i, job in enumerate(jobs) if i not in results}
     with tqdm(total=len(jobs), initial=len(results), desc=description, disable=None, leave=False) as bar:
         for i, result in _done(open_jobs, executor):
-            results[i] = result
             if journal is not None and not isinstance(result, Failure):
                 journal.write(keys[i], jobs[i].packed(result))
+                result = jobs[i].kept(result, keys[i], journal)
+            results[i] = result
             bar.set_postfix_str(ascii(jobs[i].name)[1:-1][-40:], refresh=False)
             bar.update()
     return [results[i] for i in range(len(jobs))]
-
-
-def _recalled(job: Job[Result], key: str, journal: Journal | None) -> Result | None:
-    arrays = None if journal is None else journal.read(key)
-    try:
-        return None if arrays is None else job.unpacked(arrays)
-    except (KeyError, ValueError, IndexError):
-        return None
 
 
 def _done(jobs: dict[int, Job[Result]], executor: Executor | None) -> Iterator[tuple[int, Result | Failure]]:

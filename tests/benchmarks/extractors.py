@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import subprocess
 import sys
 import tempfile
@@ -24,6 +26,7 @@ from lowrank_blocks.models.workers import processes
 RANK = 16
 ENCODER = r"encoder\.layer\..*(query|key|value|dense)"
 MISSING = []
+_MANY = 8  # processors from which on four processes are measured, too
 
 try:
     from mergekit.scripts.extract_lora import main as extract_lora
@@ -200,8 +203,11 @@ def from_memory(pair, threads):
 def measured(pair):
     """Return rows of ratios to the loop of SVDs, also of least and of processor times, seconds and errors."""
     torch.set_num_threads(1)
-    with processes(2) as two, ThreadPoolExecutor(2) as threads:
-        pools = {"2 threads": threads, "2 processes": two}
+    with contextlib.ExitStack() as stack:
+        threads = stack.enter_context(ThreadPoolExecutor(2))
+        counts = [2, 4] if (os.cpu_count() or 1) >= _MANY else [2]
+        pools = {f"{count} processes": stack.enter_context(processes(count)) for count in counts}
+        pools = {"2 threads": threads} | pools
         groups = {
             "*files to adapter*": list(from_files(pair, pools)),
             "*updates to factors*": list(from_memory(pair, threads)),

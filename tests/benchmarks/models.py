@@ -3,6 +3,7 @@
 python tests/benchmarks/models.py --quick             small cases, seconds
 python tests/benchmarks/models.py --pair FOLDER       with the pair that notebook 06 unpacks, minutes
 python tests/benchmarks/models.py --write [--pair F]  into docs/model-benchmarks.md; alone on a machine
+python tests/benchmarks/models.py --only-pair --pair F --write  the pair alone, into docs/pair-benchmarks.md
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from lowrank_blocks.models.assignments import assign
 from lowrank_blocks.models.candidates import Candidate, candidate
 from lowrank_blocks.solver.decomposition import decompose_view
 
-PAGE = Path(__file__).parents[2] / "docs" / "model-benchmarks.md"
+DOCS = Path(__file__).parents[2] / "docs"
 RANK = 16
 LLAMA_7B = [(4096, 4096)] * 4 + [(11008, 4096)] * 2 + [(4096, 11008)]
 
@@ -96,24 +97,25 @@ def pair(folder):
         "time",
         "error",
     ]
-    grown = ", ".join(f"{found.private_memory(ranks):.0f} MiB ({ranks})" for ranks in ("uniform", "adaptive"))
-    largest = max(dW.size for dW in found.updates.values()) * 8 / 2**20
+    largest = max(dW.nbytes for dW in found.updates.values()) / 2**20
+    grown = [(found.private_memory(ranks), ranks) for ranks in ("uniform", "adaptive")]
+    shown = " and ".join(f"{mib:.1f} MiB, {mib / largest:.1f} times as much ({way})" for mib, way in grown)
     lines = [
         table(columns, rows),
-        f"During `extract` private memory grows by {grown} at most; the largest",
-        f"of these matrices takes {largest:.1f} MiB in float64. What is mapped of the files comes on top.",
+        f"The largest of these matrices takes {largest:.2f} MiB. During `extract` private memory grows by at most",
+        f"{shown}. What is mapped of the files comes on top.",
         *(f"\nNot installed, hence left out: {name}." for name in MISSING),
     ]
     return "\n".join(lines) + "\n"
 
 
-INTRODUCTION = """# Benchmarks of whole models
+INTRODUCTION = """# {title}
 
-Written by `tests/benchmarks/models.py --write` ({machine}, numpy {numpy}, scipy {scipy}).
+Written by `tests/benchmarks/models.py {options}--write` ({machine}, numpy {numpy}, scipy {scipy}).
 One BLAS thread and one worker. Calls alternate in one process, and ratios are medians of those of every
 turn. Below 1 we are faster. On {cpus} processors, whose load average was {load:.1f} at the start.
-
-## Leading values of a budget of rank {rank}, against the whole spectrum
+"""
+BEFORE_VALUES = """## Leading values of a budget of rank {rank}, against the whole spectrum
 """
 AFTER_VALUES = """Pairs of 4096² are measured once. Below sides of 1024 whole spectra are computed, which cost
 little more.
@@ -127,7 +129,7 @@ matrices; it was not measured.
 BEFORE_PAIR = """## A real pair
 
 The encoder matrices of the pair of notebook 06, in float32. `extract` reads the files, hashes them,
-measures what is left out and writes the adapter; hashes and what is left out have a thread beside the
+measures what is left out and writes the adapter; hashes and what is left out have two threads beside the
 solver. mergekit is its command `mergekit-extract-lora`, called in this process. PEFT is the function that
 its `convert_to_lora` calls for every module. Both solve by `torch.linalg.svd`, and torch has one thread.
 Ratios are to a loop over `torch.linalg.svd` alone: medians over the turns, and that of the least times of all
@@ -137,12 +139,18 @@ adds is the projection, the proof and the rest. Errors are relative to the norm 
 """
 
 
-def report(quick, folder):
-    """Return the page."""
+def introduction(title, options=""):
+    """Return the head of a page."""
     machine = {"machine": platform.machine(), "numpy": np.__version__, "scipy": scipy.__version__}
     machine |= {"cpus": os.cpu_count(), "load": os.getloadavg()[0]}
+    return INTRODUCTION.format(title=title, options=options, **machine)
+
+
+def report(quick, folder):
+    """Return the page."""
     parts = [
-        INTRODUCTION.format(rank=RANK, **machine),
+        introduction("Benchmarks of whole models"),
+        BEFORE_VALUES.format(rank=RANK),
         leading([(256, (1.0,))] if quick else [(2048, (0.5, 1.0)), (4096, (0.5, 1.0))]),
         AFTER_VALUES,
         simulated(1 if quick else 32),
@@ -150,18 +158,26 @@ def report(quick, folder):
     return "\n".join(parts + ([BEFORE_PAIR, pair(folder)] if folder else []))
 
 
+def report_of_pair(folder):
+    """Return the page of the pair alone, for a machine with more processors."""
+    title = "A real pair on a machine with more processors"
+    return "\n".join([introduction(title, "--only-pair "), BEFORE_PAIR, pair(folder)])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--pair")
+    parser.add_argument("--only-pair", action="store_true")
     args = parser.parse_args()
     lb.set_workers(1)
     if args.quick:
         once()
-    text = report(args.quick, args.pair)
+    text = report_of_pair(args.pair) if args.only_pair else report(args.quick, args.pair)
     if args.write:
-        PAGE.write_text(text, encoding="utf-8")
+        page = "pair-benchmarks.md" if args.only_pair else "model-benchmarks.md"
+        (DOCS / page).write_text(text, encoding="utf-8")
     print(text)
 
 
