@@ -21,7 +21,7 @@ from lowrank_blocks.linalg.scaling import common_exponent, safe_exponent, scaled
 from lowrank_blocks.linalg.sequences import BlockSequence, Ragged
 from lowrank_blocks.linalg.solved import BlockFactors
 from lowrank_blocks.linalg.svd import lapack_svd
-from lowrank_blocks.linalg.threads import parallel, set_workers
+from lowrank_blocks.linalg.threads import parallel, processors, set_workers
 from lowrank_blocks.linalg.values import BlockSpectra, Spectrum, block_spectra, singular_values
 
 __all__ = [
@@ -51,6 +51,7 @@ __all__ = [
     "norm_rounding",
     "orthonormal_columns",
     "parallel",
+    "processors",
     "product_rounding",
     "promise",
     "pseudo_inverses",

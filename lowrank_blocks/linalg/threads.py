@@ -71,7 +71,7 @@ def set_workers(count: int | None) -> None:
 
 def workers() -> int:
     """Return how many Python threads share the work of one call."""
-    return _state.workers or min(_processors(), _MOST_WORKERS)
+    return _state.workers or min(processors(), _MOST_WORKERS)
 
 
 def parallel(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
@@ -167,7 +167,8 @@ def _mark_worker() -> None:
     _state.inside.worker = True
 
 
-def _processors() -> int:
+def processors() -> int:
+    """Return how many processors this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

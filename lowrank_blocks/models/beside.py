@@ -12,6 +12,7 @@ from pathlib import Path
 
 from lowrank_blocks.checkpoints.tensors import Checkpoint
 from lowrank_blocks.checkpoints.updates import Updates
+from lowrank_blocks.linalg import processors
 from lowrank_blocks.models.rest import norm_of_difference
 
 _PIECE = 1 << 18  # bytes that are hashed at a time; numpy and hashlib let other threads run meanwhile
@@ -35,7 +36,9 @@ class Inputs:
 
 @contextlib.contextmanager
 def inputs_beside(updates: Updates) -> Iterator[Callable[[], Inputs]]:
-    """Read the inputs in two threads, which have ended when the block is left, however that is left.
+    """Read the inputs in one or two threads, which have ended when the block is left, however that is left.
+
+    Where there are more than two processors, both checkpoints are hashed at once.
 
     Parameters
     ----------
@@ -48,7 +51,7 @@ def inputs_beside(updates: Updates) -> Iterator[Callable[[], Inputs]]:
         Waits for the threads, and returns what they found; it raises what went wrong.
     """
     stop = threading.Event()
-    with ThreadPoolExecutor(2, "lowrank_blocks inputs") as pool:
+    with ThreadPoolExecutor(1 if processors() <= 2 else 2, "lowrank_blocks inputs") as pool:
         sides = {"base": updates.base, "tuned": updates.tuned}
         hashes = {side: pool.submit(_hashes, checkpoint, stop) for side, checkpoint in sides.items()}
         norms = pool.submit(_norms, updates, tuple(updates.skipped), stop)

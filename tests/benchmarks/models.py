@@ -102,8 +102,8 @@ def pair(folder):
     shown = " and ".join(f"{mib:.1f} MiB, {mib / largest:.1f} times as much ({way})" for mib, way in grown)
     lines = [
         table(columns, rows),
-        f"The largest of these matrices takes {largest:.2f} MiB. During `extract` private memory grows by at most",
-        f"{shown}. What is mapped of the files comes on top.",
+        f"The largest of these matrices takes {largest:.2f} MiB. During `extract` private memory grows by at",
+        f"most {shown}. What is mapped of the files comes on top.",
         *(f"\nNot installed, hence left out: {name}." for name in MISSING),
     ]
     return "\n".join(lines) + "\n"
@@ -129,12 +129,13 @@ matrices; it was not measured.
 BEFORE_PAIR = """## A real pair
 
 The encoder matrices of the pair of notebook 06, in float32. `extract` reads the files, hashes them,
-measures what is left out and writes the adapter; hashes and what is left out have two threads beside the
-solver. mergekit is its command `mergekit-extract-lora`, called in this process. PEFT is the function that
-its `convert_to_lora` calls for every module. Both solve by `torch.linalg.svd`, and torch has one thread.
-Ratios are to a loop over `torch.linalg.svd` alone: medians over the turns, and that of the least times of all
-turns, which depends less on what else the machine does. Those of processor time count all threads of the
-process. LAPACK's eigenvectors alone are those of the Gram matrices, in single precision: what `approximate`
+measures what is left out and writes the adapter; hashes and what is left out have a thread beside the
+solver, and two where there are more than two processors. mergekit is its command `mergekit-extract-lora`,
+called in this process. PEFT is the function that its `convert_to_lora` calls for every module. Both solve by
+`torch.linalg.svd`, and torch has one thread. Ratios are to a loop over `torch.linalg.svd` alone: medians over
+the turns, and that of the least times of all turns, which depends less on what else the machine does. Those of
+processor time count all threads of the process. LAPACK's eigenvectors alone are those of the Gram matrices, in
+single precision: what `approximate`
 adds is the projection, the proof and the rest. Errors are relative to the norm of all these updates.
 """
 
