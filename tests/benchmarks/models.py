@@ -131,12 +131,12 @@ BEFORE_PAIR = """## A real pair
 The encoder matrices of the pair of notebook 06, in float32. `extract` reads the files, hashes them,
 measures what is left out and writes the adapter; hashes and what is left out have a thread beside the
 solver, and two where there are more than two processors. mergekit is its command `mergekit-extract-lora`,
-called in this process. PEFT is the function that its `convert_to_lora` calls for every module. Both solve by
-`torch.linalg.svd`, and torch has one thread. Ratios are to a loop over `torch.linalg.svd` alone: medians over
-the turns, and that of the least times of all turns, which depends less on what else the machine does. Those of
-processor time count all threads of the process. LAPACK's eigenvectors alone are those of the Gram matrices, in
-single precision: what `approximate`
-adds is the projection, the proof and the rest. Errors are relative to the norm of all these updates.
+called in this process. PEFT is the function that its `convert_to_lora` calls for every module. Both solve
+by `torch.linalg.svd`, and torch has one thread. Ratios are to a loop over `torch.linalg.svd` alone: medians
+over the turns, and that of the least times of all turns, which depends less on what else the machine does.
+Those of processor time count all threads of the process. LAPACK's eigenvectors alone are those of the Gram
+matrices, in single precision: what `approximate` adds is the projection, the proof and the rest. Errors are
+relative to the norm of all these updates.
 """
 
 
