@@ -97,7 +97,7 @@ class Journal:
 
 
 def _arrays(content: bytes) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Yield the arrays that the content of an entry holds, by name: copies, as a view would hold all of it."""
+    """Yield the arrays that the content of an entry holds, by name; a view would hold all of it."""
     end = content.index(b"\n") + 1
     for name, kind, shape in json.loads(content[:end]):
         array = np.frombuffer(content, np.dtype(kind), math.prod(shape), end)
