@@ -103,7 +103,8 @@ def pair(folder):
     lines = [
         table(columns, rows),
         f"The largest of these matrices takes {largest:.2f} MiB. During `extract` private memory grows by at",
-        f"most {shown}. What is mapped of the files comes on top.",
+        f"most {shown}.",
+        "What is mapped of the files comes on top.",
         *(f"\nNot installed, hence left out: {name}." for name in MISSING),
     ]
     return "\n".join(lines) + "\n"
