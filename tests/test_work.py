@@ -121,6 +121,17 @@ def test_damaged_entries_are_done_again(tmp_path):
         assert damaged(tmp_path, place) == (["6", "7"] if place < ends[0] + header else ["6"])
 
 
+def test_an_entry_that_was_changed_since_it_was_written_is_not_read(tmp_path):
+    """As by another run in the same folder."""
+    journal = Journal(tmp_path)
+    journal.write("key", {"numbers": np.arange(3.0)})
+    assert journal.read("key")["numbers"].tolist() == [0, 1, 2]
+    whole = bytearray((tmp_path / NAME).read_bytes())
+    whole[-1] ^= 1
+    (tmp_path / NAME).write_bytes(whole)
+    assert journal.read("key") is None
+
+
 def test_what_was_cut_off_is_done_again(tmp_path):
     """Wherever the writing stopped, also within a header; and what follows is found afterwards."""
     ends = ends_of_entries(tmp_path, 5, 6)

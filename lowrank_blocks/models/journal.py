@@ -25,19 +25,19 @@ _HEADER = _FIELDS.size + 32  # and the SHA-256 of these three
 
 
 class _Place(NamedTuple):
-    """Where the content of an entry is; the digest of one that was found, and may be damaged."""
+    """Where the content of an entry is."""
 
     start: int
     length: int
-    digest: bytes | None
+    digest: bytes
 
 
 class Journal:
     """Arrays by key in one file, entry after entry. A file for each takes longer to write and to remove.
 
     The content of an entry is a line of JSON, with the name, type and shape of every array, and their bytes.
-    It is read faster than .npy files are. An entry that was not written
-    to its end is overwritten by the next one. For one run at a time.
+    It is read faster than .npy files are. An entry that was not written to its end is overwritten by the next
+    one. For one run at a time.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ class Journal:
             with self.path.open("rb") as file:
                 file.seek(place.start)
                 content = file.read(place.length)
-            if place.digest is not None and _digest(content) != place.digest:
+            if _digest(content) != place.digest:  # also where another run has written since
                 return None
             return dict(_arrays(content))
         except (OSError, ValueError, TypeError):
@@ -78,7 +78,8 @@ class Journal:
             entry.write(array.tobytes())
         whole, own = entry.getbuffer(), _digest(key.encode())
         content = whole[_HEADER:]
-        fields = _FIELDS.pack(own, len(content), _digest(content))
+        place = _Place(self._end + _HEADER, len(content), _digest(content))
+        fields = _FIELDS.pack(own, place.length, place.digest)
         whole[:_HEADER] = fields + _digest(fields)
         if self._end == 0:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,8 +87,7 @@ class Journal:
             file.seek(self._end)
             file.write(whole)
             file.truncate()
-        self._places[own] = _Place(self._end + _HEADER, len(content), None)
-        self._end += len(whole)
+        self._places[own], self._end = place, self._end + len(whole)
 
     def close(self) -> None:
         """Remove the journal: the results that it leads to are written."""
