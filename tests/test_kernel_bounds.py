@@ -241,3 +241,10 @@ def test_the_rounding_of_one_eigenvalue_is_that_of_a_sum_of_one(shape, trace):
     for largest in (0.0, 1e-3, 1.0):
         of_sum = eigen_sum(np.array([largest**0.5]), trace, shape, 1)[0]
         assert largest_rounding(largest, trace, shape) == pytest.approx(of_sum, rel=1e-14, abs=0)
+
+
+def test_what_couples_a_part_is_charged_for_products_that_are_summed_as_one():
+    block = np.full((64, 7800), 0.75, order="F")
+    question = questions.Question(block, 1, 1e-9)
+    made = question.project(np.full((64, 1), 1 / 8), "gram")
+    assert question.by_coupling(made) >= 2 * 0.375 * 7800 * UNIT * question.norm

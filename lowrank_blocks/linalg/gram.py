@@ -21,10 +21,8 @@ _SUMMED = 1 << 14  # bytes of a row, summed as one by vectors of 64: as `bounds.
 _WIDTH = 64  # bytes of a column of few rows up to which that is faster ...
 _CACHED = 1 << 21  # ... or twice as many where the matrix has no more bytes than these
 _LEAST = 16  # rows at a time from which on it is faster
-_WIDENED = (
-    341  # rows of float32 widened at a time, unless no more than _UNCOPIED allows make for at least ...
-)
-_WIDENED_LEAST = 32  # ... so many
+_WIDENED = 341  # rows of float32 widened at a time where _UNCOPIED does not allow ...
+_WIDENED_LEAST = 32  # ... at least so many
 _SLAB = 1 << 17  # entries of a residual made at a time: they stay in the cache
 
 
@@ -57,7 +55,8 @@ def times(matrix: NDArray[Any], columns: NDArray[Any]) -> NDArray[Any]:
         return Product(matrix, columns)(columns)
     few = np.ascontiguousarray(columns).T  # faster where rows of the matrix are contiguous
     product = np.empty((len(few), len(matrix)))
-    size = _UNCOPIED // max(few.size, 1) if few.shape[1] * few.itemsize <= _SUMMED else 0
+    short = 2 * few.shape[1] * few.itemsize <= _SUMMED  # so that sums have few products
+    size = _UNCOPIED // max(few.size, 1) if short else 0
 
     def fill(panel: slice) -> None:
         np.matmul(few, matrix[panel].astype(np.float64).T, out=product[:, panel])

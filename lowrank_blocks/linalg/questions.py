@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lowrank_blocks.linalg.bounds import (
+    added,
     energy_missed,
     lapack_norm,
     leading_sum,
     residual_rounding,
 )
-from lowrank_blocks.linalg.energies import energy, energy_rounding
-from lowrank_blocks.linalg.gram import residual_norm
+from lowrank_blocks.linalg.energies import UNIT, energy, energy_rounding
+from lowrank_blocks.linalg.gram import longest_sum, residual_norm
 from lowrank_blocks.linalg.projection import Projection, coupling, projected
 
 Array = NDArray[np.float64]
@@ -150,10 +151,12 @@ class Question:
 
         See `coupling`: without C the best errors would be those of H, at the rank less the size of S.
         """
-        if made.part.values[-1] < made.error:
+        part = made.part
+        if part.values[-1] < made.error:
             return np.inf
-        rounding = float(lapack_norm(self.norm, self.shape)) + 2 * made.part.skew * self.norm
-        return 2 * (coupling(self.block, made.part) + rounding)
+        alike = UNIT * added(self.shape[1], longest_sum(self.block, part.rows.T)) * float(part.values[0])
+        rounding = float(lapack_norm(self.norm, self.shape)) + 2 * part.skew * self.norm + alike
+        return 2 * (coupling(self.block, part) + rounding)
 
     def _against_known(self, error: float) -> float:
         return max(0.0, error - self.known.error + self.known.bound) if self.known else np.inf
