@@ -58,6 +58,11 @@ def _missed_in_double(question, source, error, part, beyond, **which):
     return leading.missed_beside(question.block, part, question.norm, beyond, **which)
 
 
+def _copied_whole(matrix, columns):
+    """Stand for `times`."""
+    return gram.Product(matrix.astype(columns.dtype, copy=False), columns)(columns)
+
+
 def _eager(self, columns, missed, goal, *, hopeless, end=looks.Looks.end):
     """Stand for `Looks.end`: test convergence at every block."""
     ended = end(self, columns, missed, goal, hopeless=hopeless)
@@ -148,6 +153,8 @@ PARTS = (
          ("curve flat", "factors power, large")),
     Part("gram", "few rows by a large matrix, piece by piece", ((gram, "_UNCOPIED", 0),),
          ("factors narrow, decaying", "factors power")),
+    Part("gram", "float32 widened panel by panel", ((projection, "times", _copied_whole),),
+         ("factors narrow, decaying", "factors narrow")),
     Part("leading", "what columns miss in single precision", ((leading, "_missed", _missed_in_double),),
          ("factors narrow, decaying", "factors narrow")),
     Part("gram", "residuals panel by panel", ((questions, "residual_norm", _plain_residual_norm),),
