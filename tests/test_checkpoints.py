@@ -191,6 +191,19 @@ def test_updates_can_be_read_twice_and_leave_the_files_alone(tmp_path):
     assert [place.read_bytes() for place in places] == contents
 
 
+def test_files_of_torch_are_loaded_once_in_a_process(tmp_path, monkeypatch):
+    torch = pytest.importorskip("torch")
+    load, loaded = torch.load, []
+    monkeypatch.setattr(
+        torch, "load", lambda file, **options: loaded.append(file.name) or load(file, **options)
+    )
+    for name, shift in (("base", 0), ("tuned", 1)):
+        torch.save({f"{k}.weight": torch.eye(4) * k + shift for k in range(5)}, tmp_path / f"{name}.bin")
+    made = lb.plan(tmp_path / "base.bin", tmp_path / "tuned.bin", [lb.Global()], rank=1)
+    assert len(made.ranks) == 5
+    assert loaded == ["base.bin", "tuned.bin"]
+
+
 def test_another_process_gets_the_place_of_one_update_and_reads_it(pair):
     before = {f"{k}.weight": normal(40, 30, seed=k) for k in range(20)}
     after = {name: array + 1 for name, array in before.items()}

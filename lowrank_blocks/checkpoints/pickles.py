@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Self, final
 
 import numpy as np
 
@@ -39,6 +39,12 @@ class TorchCheckpoint(Checkpoint):
             raw = value.view(torch.int16 if dtype == "bfloat16" else torch.uint8).numpy()
             return np.asarray(raw.view(numpy_type(dtype, f"{self.path}: tensor {name!r}")))
         return np.asarray(value.numpy())
+
+    def only(self, names: Iterable[str]) -> Self:
+        """Return the same with some of its tensors; in this process the files stay mapped."""
+        part = super().only(names)
+        part._states = self._states
+        return part
 
     def _state(self, file: Path) -> dict[str, Any]:
         if file not in self._states:

@@ -42,7 +42,7 @@ def energy(matrix: NDArray[Any]) -> float:
     if matrix.dtype == np.float64:
         return float(energies(matrix[None])[0])
     rows = matrix.T if by_columns(matrix) else matrix
-    count = max(1, _SLAB // rows.shape[1])
+    count = max(1, _SLAB // max(1, rows.shape[1]))
     parts = (rows[i : i + count].astype(np.float64)[None] for i in range(0, len(rows), count))
     return math.fsum(float(energies(part)[0]) for part in parts)
 

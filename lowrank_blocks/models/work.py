@@ -67,14 +67,6 @@ class Job(ABC, Generic[Result]):
         """Return what is held of a result that the journal holds under a key: by default all of it."""
         return result
 
-    def recalled(self, key: str, journal: Journal) -> Result | None:
-        """Return what the journal holds under the key of this job; None if there is nothing whole."""
-        arrays = journal.read(key)
-        try:
-            return None if arrays is None else self.unpacked(arrays)
-        except (KeyError, ValueError, IndexError):
-            return None
-
 
 def gathered(
     jobs: Sequence[Job[Result]],
@@ -107,7 +99,7 @@ def gathered(
     keys = [] if journal is None else [job.key for job in jobs]
     if journal is not None:
         for i, (job, key) in enumerate(zip(jobs, keys, strict=True)):
-            known = job.recalled(key, journal)
+            known = _recalled(job, key, journal)
             if known is not None:
                 results[i] = job.kept(known, key, journal)
     open_jobs = {i: job for i, job in enumerate(jobs) if i not in results}
@@ -120,6 +112,15 @@ def gathered(
             bar.set_postfix_str(ascii(jobs[i].name)[1:-1][-40:], refresh=False)
             bar.update()
     return [results[i] for i in range(len(jobs))]
+
+
+def _recalled(job: Job[Result], key: str, journal: Journal) -> Result | None:
+    """Return what the journal holds under the key of a job; None if there is nothing whole."""
+    arrays = journal.read(key)
+    try:
+        return None if arrays is None else job.unpacked(arrays)
+    except (KeyError, ValueError, IndexError):
+        return None
 
 
 def _done(jobs: dict[int, Job[Result]], executor: Executor | None) -> Iterator[tuple[int, Result | Failure]]:
